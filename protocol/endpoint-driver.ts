@@ -1,0 +1,97 @@
+import type { ChannelCrypto } from './channel/crypto.ts'
+import { type ChannelEvent, Endpoint, type EndpointConfig } from './channel/endpoint.ts'
+import type { PrincipalId } from './types.ts'
+import { openUdp } from './udp.ts'
+
+export type RunningEndpoint = {
+  /** Where it listens, `ip:port`. */
+  readonly address: string
+  /** Queued for the end of this turn, when all that goes to a peer shares datagrams. */
+  send(peer: PrincipalId, message: Uint8Array): void
+  connect(peer: PrincipalId, address: string): void
+  isUp(peer: PrincipalId): boolean
+  counters(): Record<string, number>
+  close(): Promise<void>
+}
+
+/**
+ * Drives a channel endpoint over a UDP socket: what arrives within one turn of the event loop is handed on together,
+ * and what is sent meanwhile leaves in one go.
+ */
+export async function startEndpoint(args: {
+  readonly host: string
+  readonly port: number
+  readonly config: EndpointConfig
+  readonly crypto: ChannelCrypto
+  readonly onEvents: (events: readonly ChannelEvent[]) => void
+}): Promise<RunningEndpoint> {
+  const endpoint = new Endpoint(args.config, args.crypto)
+  let timer: NodeJS.Timeout | undefined
+  let timerAtMs = Number.POSITIVE_INFINITY
+  let scheduled = false
+  let open = true
+  const nowMs = () => performance.now()
+
+  const udp = await openUdp({
+    host: args.host,
+    port: args.port,
+    onDatagram(bytes, from) {
+      endpoint.receive(bytes, from, nowMs())
+      schedule()
+    },
+  })
+
+  function schedule(): void {
+    if (scheduled || !open) return
+    scheduled = true
+    setImmediate(flush)
+  }
+
+  function flush(): void {
+    scheduled = false
+    for (;;) {
+      if (!open) return
+      const { datagrams, events } = endpoint.poll(nowMs())
+      for (const { to, bytes } of datagrams) udp.send(to, bytes)
+      if (events.length > 0) args.onEvents(events)
+      else if (datagrams.length === 0) break
+    }
+    arm()
+  }
+
+  function arm(): void {
+    const atMs = endpoint.nextTimeoutMs() ?? Number.POSITIVE_INFINITY
+    // A timer that fires early does no harm, and saves setting one at each datagram.
+    if (timer !== undefined && timerAtMs <= atMs) return
+    clearTimeout(timer)
+    timer = undefined
+    timerAtMs = atMs
+    if (atMs === Number.POSITIVE_INFINITY) return
+    timer = setTimeout(
+      () => {
+        timer = undefined
+        flush()
+      },
+      Math.max(0, Math.ceil(atMs - nowMs())),
+    )
+  }
+
+  return {
+    address: udp.address,
+    send(peer, message) {
+      endpoint.send(peer, message, nowMs())
+      schedule()
+    },
+    connect(peer, address) {
+      endpoint.connect(peer, address, nowMs())
+      schedule()
+    },
+    isUp: (peer) => endpoint.peerState(peer).up,
+    counters: () => endpoint.counters(),
+    async close() {
+      open = false
+      clearTimeout(timer)
+      await udp.close()
+    },
+  }
+}
