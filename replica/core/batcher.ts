@@ -1,0 +1,119 @@
+import type { Request } from '../../protocol/messages.ts'
+import type { PrincipalId, Seq } from '../../protocol/types.ts'
+import { type ClientTable, replyTo } from './client-table.ts'
+import type { CoreConfig, CoreCrypto } from './config.ts'
+import type { CheckId } from './effect.ts'
+import type { Execution } from './execution.ts'
+import type { SlotLog } from './log.ts'
+import { type NormalCase, requestClaim, requestRefusal } from './normal-case.ts'
+import type { Outbox } from './outbox.ts'
+
+/** Batches committed but not visible yet, in slots, beyond which the primary gathers instead of proposing. */
+const BACKLOG_MAX = 16
+
+/**
+ * [NC2] From requests to batches: a backup passes a verified request on to the primary, the primary proposes at once
+ * while few slots are open and gathers larger batches otherwise.
+ */
+export class Batcher {
+  readonly #config: CoreConfig
+  readonly #crypto: CoreCrypto
+  readonly #outbox: Outbox
+  readonly #log: SlotLog
+  readonly #table: ClientTable
+  readonly #execution: Execution
+  readonly #normalCase: NormalCase
+  readonly #pending = new Map<CheckId, { readonly from: PrincipalId; readonly request: Request }>()
+  /** Never used before in this view, also across restarts [D1]. */
+  #nextSeq: Seq
+
+  constructor(args: {
+    config: CoreConfig
+    crypto: CoreCrypto
+    outbox: Outbox
+    log: SlotLog
+    table: ClientTable
+    execution: Execution
+    normalCase: NormalCase
+    nextSeq: Seq
+  }) {
+    this.#config = args.config
+    this.#crypto = args.crypto
+    this.#outbox = args.outbox
+    this.#log = args.log
+    this.#table = args.table
+    this.#execution = args.execution
+    this.#normalCase = args.normalCase
+    this.#nextSeq = args.nextSeq
+  }
+
+  get nextSeq(): Seq {
+    return this.#nextSeq
+  }
+
+  /** [AU3] [NC5] Answers what is known, verifies what is new. */
+  onRequest(from: PrincipalId, request: Request): void {
+    const refusal = requestRefusal(request, this.#config)
+    if (refusal !== null) return this.#outbox.reject(from, refusal)
+    const standing = this.#table.standing(request)
+    switch (standing.kind) {
+      case 'answered': {
+        if (from !== request.client) return
+        const { view } = this.#normalCase
+        const named = { ...request, requestDigest: request.digest }
+        return this.#outbox.send([from], replyTo(named, { outcome: standing.outcome, view }))
+      }
+      case 'ordered':
+        return
+      case 'held':
+        if (this.#table.hasVerified(request) && from === request.client) this.#relay(request)
+        return
+      case 'new':
+        this.#pending.set(this.#outbox.verify([requestClaim(request)]), { from, request })
+    }
+  }
+
+  onVerified(check: CheckId, valid: readonly boolean[]): boolean {
+    const pending = this.#pending.get(check)
+    if (pending === undefined) return false
+    this.#pending.delete(check)
+    const { from, request } = pending
+    if (valid[0] !== true) {
+      this.#outbox.reject(from, 'bad-signature')
+      return true
+    }
+    if (this.#table.standing(request).kind !== 'new') return true
+    this.#table.hold(request)
+    if (from === request.client) this.#relay(request)
+    return true
+  }
+
+  /** A backup's held request goes to the primary, which may never have seen it. */
+  #relay(request: Request): void {
+    if (!this.#normalCase.isPrimary) this.#outbox.send([this.#normalCase.primary], request)
+  }
+
+  /** [NC2] What a lane holds is relayed again when the lane frees. */
+  onLaneFree(request: Request): void {
+    this.#relay(request)
+  }
+
+  /** Proposes what fits now. */
+  propose(): void {
+    if (!this.#normalCase.isPrimary) return
+    const { inFlightMax, batchOperationsMax: operationsMax, batchBytesMax: bytesMax } = this.#config
+    while (this.#table.heldCount > 0 && this.#log.contains(this.#nextSeq)) {
+      if (this.#nextSeq - 1 - this.#execution.frontier >= inFlightMax) return
+      if (this.#execution.frontier - this.#execution.lastExecuted >= BACKLOG_MAX) return
+      const requests = this.#table.next({ operationsMax, bytesMax })
+      const seq = this.#nextSeq
+      this.#nextSeq = (seq + 1) as Seq
+      this.#outbox.observe({
+        kind: 'proposed',
+        seq,
+        operations: requests.reduce((sum, { operations }) => sum + operations.length, 0),
+      })
+      this.#normalCase.propose(seq, { digest: this.#crypto.batchDigest(requests), requests })
+    }
+  }
+}

@@ -1,0 +1,110 @@
+import type { Reply, Request } from '../../protocol/messages.ts'
+import type { PrincipalId, RequestNumber, View } from '../../protocol/types.ts'
+import type { LaneEntry } from './event.ts'
+
+const LANES = 65_536
+type LaneKey = number
+const laneKey = ({ client, lane }: { client: PrincipalId; lane: number }): LaneKey => client * LANES + lane
+
+export type Standing =
+  /** Already answered, or never to be ordered: this is the answer. */
+  | { readonly kind: 'answered'; readonly outcome: Reply['outcome'] }
+  /** In an open slot, or held here: an answer comes when it is executed. */
+  | { readonly kind: 'ordered' }
+  | { readonly kind: 'held' }
+  | { readonly kind: 'new' }
+
+/**
+ * [NC5] What each (client, lane) executed last, [NC2] the highest request of each that waits to be proposed, and the
+ * highest number that an accepted PRE-PREPARE holds. Bounded: one of each for a lane, lanes bounded by genesis.
+ */
+export class ClientTable {
+  readonly #entries = new Map<LaneKey, LaneEntry>()
+  /** In order of arrival. */
+  readonly #held = new Map<LaneKey, Request>()
+  readonly #ordered = new Map<LaneKey, RequestNumber>()
+
+  /** Takes the table as the database has it. */
+  replace(entries: readonly LaneEntry[]): void {
+    this.#entries.clear()
+    for (const entry of entries) this.#entries.set(laneKey(entry), entry)
+  }
+
+  standing(request: Request): Standing {
+    const key = laneKey(request)
+    const entry = this.#entries.get(key)
+    if (entry !== undefined && request.number <= entry.number) {
+      return { kind: 'answered', outcome: outcomeOf(request, entry) }
+    }
+    if (request.number <= (this.#ordered.get(key) ?? 0)) return { kind: 'ordered' }
+    const held = this.#held.get(key)
+    if (held !== undefined && request.number <= held.number) return { kind: 'held' }
+    return { kind: 'new' }
+  }
+
+  /** True when exactly this request, with this signature, was verified here and waits. */
+  hasVerified(request: Request): boolean {
+    const held = this.#held.get(laneKey(request))
+    return held?.digest === request.digest && Buffer.compare(held.signature, request.signature) === 0
+  }
+
+  /** Keeps a verified request until it is ordered; a higher number on the lane replaces it. */
+  hold(request: Request): void {
+    this.#held.set(laneKey(request), request)
+  }
+
+  get heldCount(): number {
+    return this.#held.size
+  }
+
+  /** Held requests in order of arrival, as many as fit; they stay held until `ordered`. At least one, if any. */
+  next({ operationsMax, bytesMax }: { operationsMax: number; bytesMax: number }): Request[] {
+    const chosen: Request[] = []
+    let operations = 0
+    let bytes = 0
+    for (const request of this.#held.values()) {
+      operations += request.operations.length
+      bytes += request.body.length
+      if (chosen.length > 0 && (operations > operationsMax || bytes > bytesMax)) break
+      chosen.push(request)
+    }
+    return chosen
+  }
+
+  /** A PRE-PREPARE with these requests was accepted. */
+  ordered(requests: readonly Request[]): void {
+    for (const request of requests) {
+      const key = laneKey(request)
+      if (request.number > (this.#ordered.get(key) ?? 0)) this.#ordered.set(key, request.number)
+      const held = this.#held.get(key)
+      if (held !== undefined && held.number <= request.number) this.#held.delete(key)
+    }
+  }
+
+  /** Executed. Returns the request that its lane holds next, to be relayed again [NC2]. */
+  executed(entry: LaneEntry): Request | undefined {
+    const key = laneKey(entry)
+    this.#entries.set(key, entry)
+    if ((this.#ordered.get(key) ?? 0) <= entry.number) this.#ordered.delete(key)
+    const held = this.#held.get(key)
+    if (held === undefined) return undefined
+    if (held.number > entry.number) return held
+    this.#held.delete(key)
+    return undefined
+  }
+}
+
+function outcomeOf(request: Request, entry: LaneEntry): Reply['outcome'] {
+  if (request.number < entry.number) return { kind: 'superseded', entryNumber: entry.number }
+  if (request.digest !== entry.requestDigest) return { kind: 'number-reused' }
+  return { kind: 'executed', result: entry.result }
+}
+
+/** The answer to a request, as every replica words it [NC6]. */
+export function replyTo(
+  request: Pick<Request, 'client' | 'lane' | 'number'> & { readonly requestDigest: Request['digest'] },
+  { outcome, view }: { outcome: Reply['outcome']; view: View },
+): Reply {
+  const { client, lane, number, requestDigest } = request
+  return { type: 'reply', client, lane, number, requestDigest, outcome, view }
+}

@@ -1,0 +1,141 @@
+import type { Batch } from '../../protocol/messages.ts'
+import type { Digest, LogPosition, Seq } from '../../protocol/types.ts'
+import type { CoreConfig } from './config.ts'
+import type { Outbox } from './outbox.ts'
+import type { CommittedEntry } from './vote-record.ts'
+
+/** Bodies that one redo read brings into memory. */
+const REDO_BYTES_MAX = 1_000_000
+/** Batches handed to the database and not reported back, before a redo reads more. */
+const REDO_AHEAD_MAX = 256
+
+type Ready = { readonly batch: Batch; readonly at: LogPosition }
+
+/**
+ * [NC5] Hands committed batches to the database in sequence order. A batch goes out only when its record is durable
+ * here, so that no state can be seen that this replica could forget [D4]. What the database lacks and the vote log
+ * has is redone from there.
+ */
+export class Execution {
+  readonly #config: CoreConfig
+  readonly #outbox: Outbox
+  readonly #committed = new Map<Seq, Ready>()
+  /** The last batch that the database reported visible. */
+  #executed: Seq
+  #chain: Digest
+  /** The last batch handed to the database. */
+  #issued: Seq
+  /** The last seq that every seq since `issued` is committed up to. */
+  #frontier: Seq
+  /** Up to here the vote log is read before peers are asked. */
+  #redoUpTo: Seq
+  #redoing = false
+
+  constructor(args: {
+    config: CoreConfig
+    outbox: Outbox
+    executed: { readonly lastExecuted: Seq; readonly chain: Digest }
+    /** The highest seq that the vote log marks committed. */
+    committedInLog: Seq
+  }) {
+    this.#config = args.config
+    this.#outbox = args.outbox
+    this.#executed = args.executed.lastExecuted
+    this.#chain = args.executed.chain
+    this.#issued = this.#executed
+    this.#frontier = this.#executed
+    this.#redoUpTo = args.committedInLog
+  }
+
+  get lastExecuted(): Seq {
+    return this.#executed
+  }
+
+  get chain(): Digest {
+    return this.#chain
+  }
+
+  get frontier(): Seq {
+    return this.#frontier
+  }
+
+  get redoing(): boolean {
+    return this.#redoUpTo > this.#frontier
+  }
+
+  /** Batches committed and not yet visible. */
+  get backlog(): number {
+    return this.#committed.size + (this.#issued - this.#executed)
+  }
+
+  has(seq: Seq): boolean {
+    return seq <= this.#issued || this.#committed.has(seq)
+  }
+
+  /** `seq` is committed as `batch`; execution waits until the record at `at` is durable. */
+  commit(seq: Seq, ready: Ready): void {
+    if (this.has(seq)) return
+    this.#committed.set(seq, ready)
+    this.#moveFrontier()
+  }
+
+  /** Hands out what is ready, and reads on in the vote log while there is something to redo. */
+  advance(): void {
+    for (;;) {
+      const next = (this.#issued + 1) as Seq
+      const ready = this.#committed.get(next)
+      if (ready === undefined || ready.at > this.#outbox.durable) break
+      this.#committed.delete(next)
+      this.#issued = next
+      this.#outbox.effect({ type: 'execute', seq: next, batch: ready.batch })
+    }
+    this.#redo()
+  }
+
+  #redo(): void {
+    if (this.#redoing || !this.redoing || this.#issued - this.#executed > REDO_AHEAD_MAX) return
+    this.#redoing = true
+    this.#outbox.effect({
+      type: 'read-committed',
+      reader: this.#config.self,
+      after: this.#frontier,
+      upTo: this.#redoUpTo,
+      bytesMax: REDO_BYTES_MAX,
+    })
+  }
+
+  /** Batches read back from this replica's own log: trusted, and durable already. */
+  onRedo(entries: readonly CommittedEntry[]): void {
+    this.#redoing = false
+    const before = this.#frontier
+    for (const { seq, batch, digest } of entries) {
+      this.commit(seq, { batch, at: 0 as LogPosition })
+      if (seq > before) this.#outbox.observe({ kind: 'committed', seq, digest, how: 'log' })
+    }
+    // The log's unsynced end was lost, or a mark never had its body: peers have it.
+    if (this.#frontier === before) this.#redoUpTo = before
+  }
+
+  /** @throws when the database skipped one: ours. */
+  onExecuted(seq: Seq, chain: Digest): void {
+    if (seq !== this.#executed + 1) throw new Error(`executed ${seq} after ${this.#executed}`)
+    this.#executed = seq
+    this.#chain = chain
+    this.#outbox.observe({ kind: 'executed', seq, chain })
+  }
+
+  /** A new connection: what the database has counts; what it lost is handed out again from the log [D4]. */
+  reset(database: { readonly lastExecuted: Seq; readonly chain: Digest }): void {
+    this.#redoUpTo = Math.max(this.#redoUpTo, this.#issued, this.#frontier) as Seq
+    this.#executed = database.lastExecuted
+    this.#chain = database.chain
+    this.#issued = database.lastExecuted
+    this.#frontier = database.lastExecuted
+    for (const seq of this.#committed.keys()) if (seq <= this.#issued) this.#committed.delete(seq)
+    this.#moveFrontier()
+  }
+
+  #moveFrontier(): void {
+    while (this.#committed.has((this.#frontier + 1) as Seq)) this.#frontier = (this.#frontier + 1) as Seq
+  }
+}

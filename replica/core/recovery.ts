@@ -1,0 +1,139 @@
+import type { Digest, Seq, View } from '../../protocol/types.ts'
+import { Batcher } from './batcher.ts'
+import { CatchUp } from './catch-up.ts'
+import { Checkpoints, type StableRecord } from './checkpoint.ts'
+import { ClientTable } from './client-table.ts'
+import type { CoreConfig, CoreCrypto } from './config.ts'
+import type { CoreParts } from './core.ts'
+import type { Fault } from './effect.ts'
+import type { DatabaseState } from './event.ts'
+import { Execution } from './execution.ts'
+import { SlotLog } from './log.ts'
+import { NormalCase } from './normal-case.ts'
+import { Outbox } from './outbox.ts'
+import { Reads } from './reads.ts'
+import { seqOfRecord, type VoteRecord } from './vote-record.ts'
+
+/** Until views change, the cluster stays in the first one. */
+const FIRST_VIEW = 0 as View
+
+type RecoverArgs = {
+  readonly config: CoreConfig
+  readonly crypto: CoreCrypto
+  readonly votes: readonly VoteRecord[]
+  readonly database: DatabaseState
+}
+
+/** [D1] A core that stands by everything its log says: its votes, its numbers, its CHECKPOINTs. */
+export function recoverParts({ config, crypto, votes, database }: RecoverArgs): CoreParts {
+  const stable = newestStable(votes)
+  const committedInLog = highestCommitted(votes)
+  const outbox = new Outbox()
+  const log = new SlotLog(stable?.seq ?? (0 as Seq), config.logWindow)
+  const table = new ClientTable()
+  table.replace(database.lanes)
+  const execution = new Execution({ config, outbox, executed: database, committedInLog })
+  const normalCase = new NormalCase({ config, crypto, outbox, log, table, execution, view: FIRST_VIEW })
+  restoreSlots(votes, { log, normalCase })
+  const nextSeq = (Math.max(highestSeq(votes), log.lowWaterMark) + 1) as Seq
+  const batcher = new Batcher({ config, crypto, outbox, log, table, execution, normalCase, nextSeq })
+  const lastOwn = highestSeq(votes.filter(({ kind }) => kind === 'checkpoint')) as Seq
+  const checkpoints = new Checkpoints({ config, crypto, outbox, log, execution, stable, lastOwn })
+  for (const record of votes) {
+    if (record.kind !== 'checkpoint') continue
+    const { seq, stateRoot, chain, signature } = record
+    checkpoints.restoreOwn({ type: 'checkpoint', seq, stateRoot, chain, replica: config.self, signature })
+  }
+  const catchUp = new CatchUp({ config, outbox, log, execution, normalCase, checkpoints })
+  const reads = new Reads({ config, outbox, execution, floor: readFloor(votes, committedInLog) })
+  const logged = votes
+  const fault = contradiction(logged, database)
+  if (fault !== null) outbox.effect({ type: 'halt', fault })
+  else if (database.checkpoint !== null) {
+    checkpoints.onExecuted(database.checkpoint.seq, database.checkpoint.chain)
+  }
+  return { config, outbox, log, table, execution, normalCase, batcher, checkpoints, catchUp, reads, logged }
+}
+
+function newestStable(votes: readonly VoteRecord[]): StableRecord | null {
+  let newest: StableRecord | null = null
+  for (const record of votes) {
+    if (record.kind === 'stable' && (newest === null || record.seq > newest.seq)) newest = record
+  }
+  return newest
+}
+
+const highestSeq = (votes: readonly VoteRecord[]): number =>
+  votes.reduce((highest, record) => Math.max(highest, seqOfRecord(record)), 0)
+
+/** A stable checkpoint stands for everything up to it. */
+const highestCommitted = (votes: readonly VoteRecord[]): Seq =>
+  highestSeq(votes.filter(({ kind }) => kind === 'committed' || kind === 'stable')) as Seq
+
+/** [D4] What the log shows prepared or committed was perhaps acknowledged, and must be visible before a read. */
+const readFloor = (votes: readonly VoteRecord[], committedInLog: Seq): Seq =>
+  Math.max(highestSeq(votes.filter(({ kind }) => kind === 'prepared')), committedInLog) as Seq
+
+function restoreSlots(
+  votes: readonly VoteRecord[],
+  { log, normalCase }: { log: SlotLog; normalCase: NormalCase },
+): void {
+  for (const record of votes) {
+    const seq = seqOfRecord(record)
+    if (!log.contains(seq)) continue
+    switch (record.kind) {
+      case 'pre-prepare':
+        normalCase.restoreAccepted(log.at(seq), record)
+        break
+      case 'prepared':
+        normalCase.restorePrepared(log.at(seq), record)
+        break
+      case 'committed':
+        log.at(seq).committed = { view: record.view, digest: record.digest }
+        break
+      case 'batch':
+      case 'checkpoint':
+      case 'stable':
+        break
+    }
+  }
+}
+
+/**
+ * [D4] Where the log and the database speak of the same seq they must agree: the batch that was executed last, and
+ * the chain at a CHECKPOINT that this replica signed. Behind is redone, ahead (the log's unsynced end was lost) is
+ * accepted.
+ */
+export function contradiction(logged: readonly VoteRecord[], database: DatabaseState): Fault | null {
+  for (const record of logged) {
+    if (record.kind === 'committed' && record.seq === database.lastExecuted) {
+      const fault = differing('batch', {
+        seq: record.seq,
+        logged: record.digest,
+        database: database.batchDigest,
+      })
+      if (fault !== null) return fault
+    }
+    if (
+      (record.kind === 'checkpoint' || record.kind === 'stable') &&
+      record.seq === database.checkpoint?.seq
+    ) {
+      const fault = differing('chain', {
+        seq: record.seq,
+        logged: record.chain,
+        database: database.checkpoint.chain,
+      })
+      if (fault !== null) return fault
+    }
+  }
+  return null
+}
+
+function differing(
+  what: string,
+  at: { readonly seq: Seq; readonly logged: Digest; readonly database: Digest | null },
+): Fault | null {
+  if (at.database === null || at.database === at.logged) return null
+  const detail = `${what} at seq ${at.seq}: the vote log has ${at.logged}, the database ${at.database}`
+  return { code: 'database-contradicts-log', seq: at.seq, detail }
+}
