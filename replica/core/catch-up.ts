@@ -1,4 +1,4 @@
-import type { BodiesWanted, Committed, Status, Vote } from '../../protocol/messages.ts'
+import type { Batch, BodiesWanted, Committed, Status, Vote } from '../../protocol/messages.ts'
 import type { PrincipalId, ReplicaId, Seq } from '../../protocol/types.ts'
 import { Certificate } from './certificate.ts'
 import type { Checkpoints } from './checkpoint.ts'
@@ -16,6 +16,10 @@ const AHEAD_MAX = 512
 const ANSWER_BYTES_MAX = 250_000
 const ANSWER_SLOTS_MAX = 64
 const WORDS_MAX = 128
+/** Bodies that one peer gets in a period of statusBusyMs. */
+const PERIOD_BYTES_MAX = 1_000_000
+/** So far behind is more than messages in flight explain: ask at once, not at the next tick. */
+const BEHIND_MIN = 8
 
 /**
  * [CP5] Catch-up by messages. STATUS says what a replica has; the answer is what it lacks. Committed batches come from
@@ -39,6 +43,8 @@ export class CatchUp {
   readonly #reading = new Map<ReplicaId, { readonly bodies: boolean }>()
   /** When votes were last sent again to a peer, in the caller's milliseconds. */
   readonly #answeredAt = new Map<ReplicaId, number>()
+  /** Bodies sent to a peer since then. */
+  readonly #answeredBytes = new Map<ReplicaId, number>()
   #asked: BodiesWanted | null = null
   #wordsWanted = false
   #source = 0
@@ -159,7 +165,7 @@ export class CatchUp {
     }
   }
 
-  /** Asks at once when others are known to be further than messages in flight explain. */
+  /** Asks at once for what follows, unless that was asked already. */
   #askOn(): void {
     const wanted = this.#wanted()
     if (wanted === null || wanted.after === this.#asked?.after) return
@@ -178,8 +184,8 @@ export class CatchUp {
     if (batch !== null && batch.digest !== digest) return this.#outbox.reject(from, 'wrong-digest')
     const words = this.#wordsOn(seq)
     words.add({ replica, digest, signature: EMPTY })
-    if (words.count(digest) >= this.#config.quorum.weak) this.#onProven(message, 'words')
-    else if (batch !== null) this.#checkProof(message)
+    if (words.count(digest) < this.#config.quorum.weak) return this.#checkProof(message)
+    this.#onProven(message, 'words')
     this.#afterEntry(message)
   }
 
@@ -193,12 +199,13 @@ export class CatchUp {
   }
 
   #checkProof(message: Committed): void {
-    const { view, seq, digest, commits } = message
+    const { view, seq, digest, commits, batch } = message
+    if (batch === null) return
     const { quorum, n } = this.#config.quorum
     const voters = new Map(commits.filter(({ replica }) => replica < n).map((vote) => [vote.replica, vote]))
     if (voters.size < quorum) {
       this.#wordsWanted = true
-      return
+      return this.#afterEntry(message)
     }
     const claims = [...voters.values()].slice(0, quorum).map(({ replica, signature }) => ({
       statement: { type: 'commit' as const, view, seq, signer: replica, digests: [digest] },
@@ -241,8 +248,7 @@ export class CatchUp {
   }
 
   #afterEntry({ last }: Committed): void {
-    if (!last) return
-    this.#askOn()
+    if (last) this.#askOn()
   }
 
   /** Words at or below what is executed are of no more use. */
@@ -263,17 +269,28 @@ export class CatchUp {
     const peer = this.#peers.find((id) => id === from)
     if (peer === undefined) return this.#outbox.reject(from, 'not-own-vote')
     this.#executedAt.set(peer, status.lastExecuted)
-    if (status.bodies?.source === this.#config.self)
-      this.#read(peer, { after: status.bodies.after, bodies: true })
-    else if (status.wordsWanted) this.#read(peer, { after: status.lastExecuted, bodies: false })
     const sinceMs = nowMs - (this.#answeredAt.get(peer) ?? Number.NEGATIVE_INFINITY)
     if (sinceMs >= this.#config.statusBusyMs / 2) {
       this.#answeredAt.set(peer, nowMs)
+      this.#answeredBytes.delete(peer)
       this.#resendVotes(peer, status)
       this.#checkpoints.resend(peer, status.lowWaterMark)
+      if (this.#lacks(status)) this.#sendStatus([peer])
     }
-    // Somebody is further than the window reaches: what lies between no longer comes by itself.
-    if (this.#target() > this.#log.highWaterMark) this.#askOn()
+    if (status.bodies?.source === this.#config.self)
+      this.#read(peer, { after: status.bodies.after, bodies: true })
+    else if (status.wordsWanted) this.#read(peer, { after: status.lastExecuted, bodies: false })
+    if (this.#target() - this.#execution.frontier >= BEHIND_MIN) this.#askOn()
+  }
+
+  /** The peer accepted something that never came here, and cannot know that it is this replica's to ask. */
+  #lacks(status: Status): boolean {
+    for (let bit = 0; bit < status.accepted.length * 8; bit++) {
+      const seq = (status.lowWaterMark + 1 + bit) as Seq
+      if (!hasBit(status.accepted, bit) || !this.#log.contains(seq)) continue
+      if (seq > this.#execution.frontier && this.#log.get(seq)?.accepted == null) return true
+    }
+    return false
   }
 
   #resendVotes(peer: ReplicaId, status: Status): void {
@@ -292,6 +309,7 @@ export class CatchUp {
 
   #read(peer: ReplicaId, { after, bodies }: { after: Seq; bodies: boolean }): void {
     if (this.#reading.has(peer) || after >= this.#execution.lastExecuted) return
+    if ((this.#answeredBytes.get(peer) ?? 0) > PERIOD_BYTES_MAX) return
     this.#reading.set(peer, { bodies })
     this.#outbox.effect({
       type: 'read-committed',
@@ -308,6 +326,8 @@ export class CatchUp {
     const reading = this.#reading.get(reader)
     if (reading === undefined) return
     this.#reading.delete(reader)
+    const bytes = reading.bodies ? entries.reduce((sum, { batch }) => sum + bytesOf(batch), 0) : 0
+    this.#answeredBytes.set(reader, (this.#answeredBytes.get(reader) ?? 0) + bytes)
     entries.forEach(({ seq, digest, view, commits, batch }, index) => {
       const last = index === entries.length - 1
       this.#outbox.send([reader], {
@@ -325,6 +345,8 @@ export class CatchUp {
 
 /** A word is said on the sender's channel, not signed. */
 const EMPTY = new Uint8Array(0)
+
+const bytesOf = ({ requests }: Batch): number => requests.reduce((sum, { body }) => sum + body.length, 0)
 
 function setBit(bitmap: Uint8Array, bit: number): void {
   bitmap[bit >> 3] = (bitmap[bit >> 3] ?? 0) | (1 << (bit & 7))

@@ -3,7 +3,7 @@ import type { Message } from '../../protocol/messages.ts'
 import type { LogPosition, PrincipalId } from '../../protocol/types.ts'
 import { assertNever } from '../../protocol/types.ts'
 import type { ReplicaCore } from '../core/core.ts'
-import type { Claim, Effect, Fault, Observation } from '../core/effect.ts'
+import type { Claim, Effect, Fault, Observation, TimerName } from '../core/effect.ts'
 import type { Event } from '../core/event.ts'
 
 /** What effects are performed on. */
@@ -19,6 +19,8 @@ export type Ports = {
   readonly readCommitted: (effect: Extract<Effect, { type: 'read-committed' }>) => void
   readonly observe: (what: Observation) => void
   readonly halt: (fault: Fault) => void
+  /** A timer went off: to be dispatched as an event. */
+  readonly onTimeout: (timer: TimerName) => void
   readonly nowMs: () => number
 }
 
@@ -115,6 +117,6 @@ export class Engine {
 
   #arm({ timer, ms }: Extract<Effect, { type: 'set-timer' }>): void {
     clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => this.dispatch([{ type: 'timeout', timer }]), ms)
+    this.#timer = setTimeout(() => this.#ports.onTimeout(timer), ms)
   }
 }

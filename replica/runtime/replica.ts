@@ -140,7 +140,7 @@ class Replica {
     })
     const engine = new Engine(core, this.#ports())
     this.#engine = engine
-    log.onPersisted = (upTo) => engine.onPersisted(upTo)
+    log.onPersisted = (upTo) => this.#attempt(() => engine.onPersisted(upTo))
     log.onFailure = (error) => this.#fail(error)
     const entry = cluster.replicas[own.id]
     if (entry === undefined) throw new Error('parseCluster checked that each replica has an address')
@@ -169,7 +169,7 @@ class Replica {
       { ...stats, lastExecuted, lowWaterMark, address: this.#endpoint.address },
       'serving',
     )
-    engine.dispatch([{ type: 'start' }])
+    this.#enqueue({ type: 'start' })
   }
 
   #crypto(): CoreCrypto {
@@ -197,6 +197,7 @@ class Replica {
         if (what.kind === 'stable' || what.kind === 'caught-up') this.#options.log.debug(what, what.kind)
       },
       halt: (fault) => this.#fail(new ReplicaFault(fault)),
+      onTimeout: (timer) => this.#enqueue({ type: 'timeout', timer }),
       nowMs: () => performance.now(),
     }
   }
@@ -253,9 +254,14 @@ class Replica {
   #dispatch(): void {
     const events = this.#turn
     this.#turn = []
+    this.#attempt(() => this.#engine?.dispatch(events))
+  }
+
+  /** The core throws when this replica broke a rule of its own: it stops before anybody can see it. */
+  #attempt(step: () => void): void {
     if (this.#failed) return
     try {
-      this.#engine?.dispatch(events)
+      step()
     } catch (error) {
       this.#fail(error instanceof Error ? error : new Error(String(error)))
     }

@@ -1,0 +1,162 @@
+import { access, chmod, mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import { basename, dirname, join, resolve } from 'node:path'
+import {
+  type ClientPrivateFile,
+  type ClusterFile,
+  ConfigError,
+  type DatabaseConfig,
+  DEFAULT_PARAMETERS,
+  DEFAULT_TUNING,
+  type Genesis,
+  parseGenesis,
+  type ReplicaPrivateFile,
+  type Tuning,
+} from '../protocol/config.ts'
+import { keyPairFromSeed, randomBytes, SEED_BYTES } from '../protocol/crypto.ts'
+import type { AccountId } from '../protocol/operations.ts'
+import { CLUSTER_ID_BYTES } from '../protocol/signing.ts'
+import { CLIENT_ID_MIN, replicaId } from '../protocol/types.ts'
+import { bundleOf, clusterPaths } from './local-cluster/layout.ts'
+import { bundlePaths } from './runtime/bundle.ts'
+import { VoteLog } from './runtime/vote-log/vote-log.ts'
+
+/** What a new cluster is to be; one address and one database per replica, in order of their ids. */
+export type ClusterPlan = {
+  readonly addresses: readonly { readonly host: string; readonly port: number }[]
+  readonly databases: readonly DatabaseConfig[]
+  /** They belong to the one client that genesis admits, a teller. Balances are minor units. */
+  readonly accounts: readonly { readonly id: AccountId; readonly balance: bigint }[]
+  /** K; undefined: the default. */
+  readonly checkpointInterval?: number | undefined
+  readonly tuning?: Partial<Tuning> | undefined
+}
+
+/** The texts of a cluster's files. The private ones hold secrets. */
+export type ClusterTexts = {
+  readonly genesis: string
+  readonly cluster: string
+  readonly client: string
+  readonly replicas: readonly string[]
+}
+
+const CLIENT_NAME = 'teller'
+
+/** @param random gives that many bytes; secrets come from it */
+export function planCluster(
+  plan: ClusterPlan,
+  random: (bytes: number) => Uint8Array = randomBytes,
+): ClusterTexts {
+  const seeds = plan.addresses.map(() => random(SEED_BYTES))
+  const clientSeed = random(SEED_BYTES)
+  const genesis = textOf({
+    version: 1,
+    clusterId: hexOf(random(CLUSTER_ID_BYTES)),
+    allowByzantine: false,
+    parameters: {
+      ...DEFAULT_PARAMETERS,
+      checkpointInterval: plan.checkpointInterval ?? DEFAULT_PARAMETERS.checkpointInterval,
+    },
+    replicas: seeds.map((seed, id) => ({ id, publicKey: publicKeyOf(seed) })),
+    clients: [
+      {
+        id: CLIENT_ID_MIN,
+        name: CLIENT_NAME,
+        address: null,
+        publicKey: publicKeyOf(clientSeed),
+        role: 'teller',
+      },
+    ],
+    accounts: plan.accounts.map(({ id, balance }) => ({ id, owner: CLIENT_ID_MIN, balance: `${balance}` })),
+  })
+  const parsed = parsePlanned(genesis)
+  const cluster: ClusterFile = {
+    version: 1,
+    genesisDigest: parsed.digest,
+    replicas: plan.addresses.map(({ host, port }, id) => ({ id, host, port })),
+    tuning: { ...DEFAULT_TUNING, ...plan.tuning },
+  }
+  const client: ClientPrivateFile = { version: 1, id: CLIENT_ID_MIN, secretSeed: hexOf(clientSeed) }
+  return {
+    genesis,
+    cluster: textOf(cluster),
+    client: textOf(client),
+    replicas: seeds.map((seed, id) => textOf(privateFileOf(plan, id, seed))),
+  }
+}
+
+/** What `planCluster` makes must be what replicas accept: fewer than four of them are refused here too. */
+const parsePlanned = (text: string): Genesis => parseGenesis({ name: 'genesis.json', text })
+
+function privateFileOf(plan: ClusterPlan, id: number, seed: Uint8Array): ReplicaPrivateFile {
+  const database = plan.databases[id]
+  if (database === undefined) throw new RangeError(`replica ${id} has no database`)
+  return { version: 1, id, secretSeed: hexOf(seed), database }
+}
+
+const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
+const publicKeyOf = (seed: Uint8Array): string => hexOf(keyPairFromSeed(seed).publicKey)
+const textOf = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`
+
+/**
+ * Writes the files and one self-contained bundle per replica, each with the first record of its vote log [D5].
+ * `directory` appears complete or not at all.
+ * @throws ConfigError when there is anything in `directory`: keys and vote logs are never overwritten
+ */
+export async function writeCluster(directory: string, texts: ClusterTexts): Promise<void> {
+  const target = resolve(directory)
+  await requireNothingThere(target)
+  await mkdir(dirname(target), { recursive: true })
+  const staging = await mkdtemp(join(dirname(target), `.${basename(target)}-`))
+  try {
+    // A server of another user has its files in a bundle: mkdtemp's 0700 would keep it out.
+    await chmod(staging, 0o755)
+    await writePublic(clusterPaths(staging), texts)
+    await writeFile(clusterPaths(staging).client, texts.client, { mode: 0o600, flush: true })
+    await Promise.all(
+      texts.replicas.map((text, id) => writeBundle(bundleOf(staging, id), { id, text, texts })),
+    )
+    await rename(staging, target)
+  } catch (error) {
+    await rm(staging, { recursive: true, force: true })
+    throw error
+  }
+}
+
+async function requireNothingThere(directory: string): Promise<void> {
+  const entries = await readdir(directory).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return []
+    throw error
+  })
+  if (entries.length === 0) return
+  const isCluster = await exists(clusterPaths(directory).genesis)
+  throw new ConfigError(
+    `${directory}: ${isCluster ? 'there is a cluster already' : 'is not empty'}, and nothing is overwritten. ` +
+      'Choose another directory, or remove this one.',
+  )
+}
+
+const exists = (path: string): Promise<boolean> =>
+  access(path).then(
+    () => true,
+    () => false,
+  )
+
+async function writePublic(
+  paths: { readonly genesis: string; readonly cluster: string },
+  { genesis, cluster }: ClusterTexts,
+): Promise<void> {
+  await writeFile(paths.genesis, genesis, { mode: 0o644, flush: true })
+  await writeFile(paths.cluster, cluster, { mode: 0o644, flush: true })
+}
+
+async function writeBundle(
+  bundle: string,
+  { id, text, texts }: { readonly id: number; readonly text: string; readonly texts: ClusterTexts },
+): Promise<void> {
+  await mkdir(bundle, { mode: 0o755 })
+  const paths = bundlePaths(bundle)
+  await writePublic(paths, texts)
+  await writeFile(paths.private, text, { mode: 0o600, flush: true })
+  const identity = { genesisDigest: parsePlanned(texts.genesis).digest, replica: replicaId(id) }
+  await VoteLog.create(paths.votes, identity)
+}
