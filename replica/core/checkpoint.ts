@@ -1,6 +1,7 @@
 import type { Checkpoint } from '../../protocol/messages.ts'
 import type { Digest, LogPosition, PrincipalId, ReplicaId, Seq } from '../../protocol/types.ts'
 import { ZERO_DIGEST } from '../../protocol/types.ts'
+import { Certificate } from './certificate.ts'
 import { type CoreConfig, type CoreCrypto, peersOf } from './config.ts'
 import type { CheckId, Claim } from './effect.ts'
 import type { Execution } from './execution.ts'
@@ -15,8 +16,10 @@ const claimOf = ({ seq, stateRoot, chain, replica, signature }: Checkpoint): Cla
   signature,
 })
 
-/** A digest that stands for both parts of the state, so that matching is one comparison. */
-const stateOf = ({ stateRoot, chain }: { stateRoot: Digest; chain: Digest }): string => stateRoot + chain
+/** Both parts of the state, which must match together. */
+type StateKey = `${Digest}/${Digest}`
+const stateKey = ({ stateRoot, chain }: { stateRoot: Digest; chain: Digest }): StateKey =>
+  `${stateRoot}/${chain}`
 
 /** [CP1] CHECKPOINTs, own and others', and the stable one that moves the water marks. */
 export class Checkpoints {
@@ -26,12 +29,15 @@ export class Checkpoints {
   readonly #log: SlotLog
   readonly #execution: Execution
   readonly #peers: readonly ReplicaId[]
-  /** Verified, the newest few of each sender, by seq. */
-  readonly #bySender = new Map<ReplicaId, Map<Seq, Checkpoint>>()
+  /** Verified ones, by seq. */
+  readonly #certificates = new Map<Seq, Certificate<StateKey>>()
+  /** The newest few of each sender, ascending. */
+  readonly #seqsOf = new Map<ReplicaId, Seq[]>()
+  readonly #ownBySeq = new Map<Seq, Checkpoint>()
   readonly #pending = new Map<CheckId, Checkpoint>()
   readonly #perSenderMax: number
   /** Own ones count once they are durable. */
-  #own: { readonly at: LogPosition; readonly checkpoint: Checkpoint }[] = []
+  #unsettled: { readonly at: LogPosition; readonly checkpoint: Checkpoint }[] = []
   #lastOwn: Seq
   #stable: StableRecord | null
 
@@ -62,7 +68,7 @@ export class Checkpoints {
 
   /** The newest this replica signed and may show. */
   get newestOwn(): Checkpoint | null {
-    return [...(this.#bySender.get(this.#config.self)?.values() ?? [])].at(-1) ?? null
+    return this.#ownBySeq.get(this.#seqsOf.get(this.#config.self)?.at(-1) ?? (0 as Seq)) ?? null
   }
 
   /** The state after `seq` is in the database, durably [D4]. */
@@ -84,7 +90,7 @@ export class Checkpoints {
     this.#lastOwn = seq
     const checkpoint: Checkpoint = { type: 'checkpoint', seq, stateRoot, chain, replica, signature }
     const at = this.#outbox.persist({ kind: 'checkpoint', seq, stateRoot, chain, signature })
-    this.#own.push({ at, checkpoint })
+    this.#unsettled.push({ at, checkpoint })
     this.#outbox.send(this.#peers, checkpoint, at)
   }
 
@@ -94,9 +100,9 @@ export class Checkpoints {
   }
 
   onPersisted(): void {
-    const ready = this.#own.filter(({ at }) => at <= this.#outbox.durable)
+    const ready = this.#unsettled.filter(({ at }) => at <= this.#outbox.durable)
     if (ready.length === 0) return
-    this.#own = this.#own.slice(ready.length)
+    this.#unsettled = this.#unsettled.slice(ready.length)
     for (const { checkpoint } of ready) this.#keep(checkpoint)
     this.#settle()
   }
@@ -108,10 +114,10 @@ export class Checkpoints {
       return this.#outbox.reject(from, 'not-own-vote')
     }
     if (seq <= this.#log.lowWaterMark || seq % this.#config.checkpointInterval !== 0) return
-    const known = this.#bySender.get(replica)
-    if (known?.has(seq) === true) return
+    const known = this.#seqsOf.get(replica) ?? []
+    if (known.includes(seq)) return
     // The newest few of a sender are kept, also above H: an older one than all of a full set says nothing new.
-    if (known !== undefined && known.size >= this.#perSenderMax && seq < Math.min(...known.keys())) return
+    if (known.length >= this.#perSenderMax && seq < (known[0] ?? 0)) return
     this.#pending.set(this.#outbox.verify([claimOf(checkpoint)]), checkpoint)
   }
 
@@ -127,16 +133,29 @@ export class Checkpoints {
   }
 
   #keep(checkpoint: Checkpoint): void {
-    let known = this.#bySender.get(checkpoint.replica)
-    if (known === undefined) {
-      known = new Map()
-      this.#bySender.set(checkpoint.replica, known)
+    const { seq, replica, signature } = checkpoint
+    const seqs = this.#seqsOf.get(replica) ?? []
+    if (seqs.includes(seq)) return
+    if (replica === this.#config.self) this.#ownBySeq.set(seq, checkpoint)
+    let certificate = this.#certificates.get(seq)
+    if (certificate === undefined) {
+      certificate = new Certificate()
+      this.#certificates.set(seq, certificate)
     }
-    if (known.has(checkpoint.seq)) return
-    known.set(checkpoint.seq, checkpoint)
-    const sorted = [...known.entries()].sort(([a], [b]) => a - b).slice(-this.#perSenderMax)
-    known.clear()
-    for (const [seq, kept] of sorted) known.set(seq, kept)
+    certificate.add({ replica, signature, digest: stateKey(checkpoint) })
+    this.#seqsOf.set(
+      replica,
+      [...seqs, seq].sort((a, b) => a - b),
+    )
+    if (seqs.length >= this.#perSenderMax) this.#forgetOldest(replica)
+  }
+
+  #forgetOldest(replica: ReplicaId): void {
+    const [oldest, ...rest] = this.#seqsOf.get(replica) ?? []
+    if (oldest === undefined) return
+    this.#seqsOf.set(replica, rest)
+    if (replica === this.#config.self) this.#ownBySeq.delete(oldest)
+    if (this.#certificates.get(oldest)?.drop(replica) === true) this.#certificates.delete(oldest)
   }
 
   /** The newest seq that q matching CHECKPOINTs prove, and whose state is here, becomes stable. */
@@ -145,51 +164,39 @@ export class Checkpoints {
     if (proven === null || proven.seq <= this.#log.lowWaterMark) return
     this.#checkAgainstOwn(proven)
     if (proven.seq > this.#execution.lastExecuted) return
-    const { seq, stateRoot, chain } = proven
-    const checkpoints = this.#matching(proven)
-      .slice(0, this.#config.quorum.quorum)
-      .map(({ replica, signature }) => ({ replica, signature }))
-    this.#stable = { kind: 'stable', seq, stateRoot, chain, checkpoints }
-    this.#outbox.persist(this.#stable)
-    this.#log.moveTo(seq)
-    for (const known of this.#bySender.values()) {
-      for (const old of known.keys()) if (old < seq) known.delete(old)
+    this.#stable = proven
+    this.#outbox.persist(proven)
+    this.#log.moveTo(proven.seq)
+    for (const [replica, seqs] of this.#seqsOf) {
+      for (const old of seqs) if (old < proven.seq) this.#forgetOldest(replica)
     }
-    this.#outbox.observe({ kind: 'stable', seq })
+    this.#outbox.observe({ kind: 'stable', seq: proven.seq })
   }
 
-  #newestProven(): Checkpoint | null {
-    let newest: Checkpoint | null = null
-    for (const known of this.#bySender.values()) {
-      for (const checkpoint of known.values()) {
-        if (newest !== null && checkpoint.seq <= newest.seq) continue
-        if (this.#matching(checkpoint).length >= this.#config.quorum.quorum) newest = checkpoint
+  #newestProven(): StableRecord | null {
+    let newest: StableRecord | null = null
+    for (const [seq, certificate] of this.#certificates) {
+      if (newest !== null && seq <= newest.seq) continue
+      const key = certificate.agreed(this.#config.quorum.quorum)
+      if (key === undefined) continue
+      const [stateRoot, chain] = key.split('/') as [Digest, Digest]
+      newest = {
+        kind: 'stable',
+        seq,
+        stateRoot,
+        chain,
+        checkpoints: certificate.votesFor(key, this.#config.quorum.quorum),
       }
     }
     return newest
   }
 
-  #matching(wanted: Checkpoint): Checkpoint[] {
-    const matching: Checkpoint[] = []
-    for (const known of this.#bySender.values()) {
-      const other = known.get(wanted.seq)
-      if (other !== undefined && stateOf(other) === stateOf(wanted)) matching.push(other)
-    }
-    return matching
-  }
-
   /** A quorum that disagrees with this replica's own state proves that the state here is wrong. */
-  #checkAgainstOwn(proven: Checkpoint): void {
-    const own = this.#bySender.get(this.#config.self)?.get(proven.seq)
-    if (own === undefined || stateOf(own) === stateOf(proven)) return
-    this.#outbox.effect({
-      type: 'halt',
-      fault: {
-        code: 'diverged',
-        seq: proven.seq,
-        detail: `a quorum has chain ${proven.chain} at ${proven.seq}, this replica has ${own.chain}`,
-      },
-    })
+  #checkAgainstOwn(proven: StableRecord): void {
+    const own = this.#ownBySeq.get(proven.seq)
+    if (own === undefined || stateKey(own) === stateKey(proven)) return
+    const detail = `a quorum has chain ${proven.chain} at ${proven.seq}, this replica has ${own.chain}`
+    this.#outbox.effect({ type: 'halt', fault: { code: 'diverged', seq: proven.seq, detail } })
   }
 
   /** What a peer whose low water mark is behind lacks: the stable certificate, and own CHECKPOINTs above it [CP5]. */
@@ -201,7 +208,7 @@ export class Checkpoints {
         this.#outbox.send([to], { type: 'checkpoint', seq, stateRoot, chain, ...vote })
       }
     }
-    for (const own of this.#bySender.get(this.#config.self)?.values() ?? []) {
+    for (const own of this.#ownBySeq.values()) {
       if (own.seq > Math.max(theirLow, stable?.seq ?? 0)) this.#outbox.send([to], own)
     }
   }
