@@ -1,0 +1,134 @@
+import type { Genesis } from '../../protocol/config.ts'
+import type { ReplicaId, Seq } from '../../protocol/types.ts'
+import { digestToBytes } from '../../protocol/types.ts'
+import { genesisRows } from '../genesis-rows.ts'
+import type { Position } from '../store.ts'
+import { StoreError } from '../store.ts'
+import { byteaArray, int8Array, textArray } from './arrays.ts'
+import { migrate } from './migrate.ts'
+import { column, type Session } from './session.ts'
+import { COLUMNS, digestAt } from './tables.ts'
+
+/** 'pbftledg': one lock per database, held as long as its session lives. */
+const LOCK_KEY = 0x70_62_66_74_6c_65_64_67n
+/** A killed process' lock is gone once its server process noticed, so waiting a little is not waiting for it. */
+const LOCK_WAIT_MS = 3_000
+
+export type Takeover = { readonly session: Session; readonly genesis: Genesis; readonly replica: ReplicaId }
+
+/**
+ * [D3] Makes this process the only one that executes here: checks whose database it is, takes the lock, brings the
+ * schema and genesis where they are missing, and raises the epoch. Each step can be killed and done again.
+ * @throws StoreError 'foreign', 'locked', 'broken'
+ */
+export async function takeOver(args: Takeover): Promise<Position & { readonly epoch: string }> {
+  await requireFsync(args.session)
+  await requireOurs(args)
+  await lock(args.session)
+  await migrate(args.session)
+  await applyGenesis(args)
+  await requireOurs(args)
+  const [row] = await args.session.rows({
+    text: 'update meta set epoch = epoch + 1 returning last_executed, chain, epoch',
+  })
+  if (row === undefined) throw new StoreError('broken', 'the table meta is empty')
+  return {
+    lastExecuted: Number(column(row, 0)) as Seq,
+    chain: digestAt(row, 1),
+    epoch: column(row, 2),
+  }
+}
+
+/** [D4] A COMMIT that did not reach the disk would prove nothing. */
+async function requireFsync(session: Session): Promise<void> {
+  const [row] = await session.rows({
+    text: `select current_setting('fsync'), current_setting('full_page_writes')`,
+  })
+  if (row?.[0] === 'on' && row[1] === 'on') return
+  throw new StoreError(
+    'broken',
+    'the database server runs with fsync or full_page_writes off, and would lose what was acknowledged at a power ' +
+      'cut: set fsync = on and full_page_writes = on in its postgresql.conf and restart it',
+  )
+}
+
+async function requireOurs({ session, genesis, replica }: Takeover): Promise<void> {
+  const [found] = await session.rows({ text: `select to_regclass('meta')` })
+  if (found?.[0] === null) return
+  const [row] = await session.rows({ text: 'select genesis_digest, replica from meta' })
+  if (row === undefined) return
+  if (digestAt(row, 0) !== genesis.digest) {
+    throw new StoreError(
+      'foreign',
+      'the database belongs to another cluster (its genesis differs): give this replica an empty database of its own',
+    )
+  }
+  if (Number(column(row, 1)) !== replica) {
+    throw new StoreError(
+      'foreign',
+      `the database belongs to replica ${column(row, 1)} of this cluster: give replica ${replica} one of its own`,
+    )
+  }
+}
+
+async function lock(session: Session): Promise<void> {
+  await session.rows({ text: `set lock_timeout = '${LOCK_WAIT_MS}ms'` })
+  try {
+    await session.rows({ text: `select pg_advisory_lock(${LOCK_KEY})` })
+  } catch (cause) {
+    const holder = await lockHolder(session)
+    if (holder === undefined) throw cause
+    throw new StoreError(
+      'locked',
+      `another process uses this database (${holder}): stop it, or give this replica a database of its own`,
+      { cause },
+    )
+  }
+  await session.rows({ text: 'reset lock_timeout' })
+}
+
+async function lockHolder(session: Session): Promise<string | undefined> {
+  const [row] = await session.rows({
+    text: `select a.application_name from pg_locks l join pg_stat_activity a using (pid)
+      where l.locktype = 'advisory' and l.granted and l.objsubid = 1
+        and (l.classid::bigint << 32) + l.objid::bigint = ${LOCK_KEY}
+        and l.database = (select oid from pg_database where datname = current_database())`,
+  })
+  return row === undefined ? undefined : (row[0] ?? 'unnamed')
+}
+
+/** The state at seq 0, in one transaction that ends with the row of `meta`: without that row nothing happened. */
+async function applyGenesis({ session, genesis, replica }: Takeover): Promise<void> {
+  const [existing] = await session.rows({ text: 'select 1 from meta' })
+  if (existing !== undefined) return
+  const { accounts, customers, principals } = genesisRows(genesis)
+  const digest = digestToBytes(genesis.digest)
+  await session.rows({
+    text: `with a as (
+        insert into accounts (${COLUMNS.accounts})
+        select id, owner, balance, 0, 0 from unnest($1::text[], $2::bigint[], $3::bigint[]) as u (id, owner, balance)
+      ), c as (
+        insert into customers (${COLUMNS.customers})
+        select owner, name, address, 0 from unnest($4::bigint[], $5::text[], $6::text[]) as u (owner, name, address)
+      ), p as (
+        insert into principals (${COLUMNS.principals})
+        select id, role, key, 0, 0, 0 from unnest($7::bigint[], $8::text[], $9::bytea[]) as u (id, role, key)
+      )
+      insert into meta (one, cluster_id, genesis_digest, replica, last_executed, chain, epoch)
+      values (true, $10::bytea, $11::bytea, $12::integer, 0, $11::bytea, 0)`,
+    values: [
+      textArray(accounts.map(({ id }) => id)),
+      int8Array(accounts.map(({ owner }) => owner)),
+      int8Array(accounts.map(({ balance }) => balance)),
+      int8Array(customers.map(({ owner }) => owner)),
+      textArray(customers.map(({ name }) => name)),
+      textArray(customers.map(({ address }) => address)),
+      int8Array(principals.map(({ id }) => id)),
+      textArray(principals.map(({ role }) => role)),
+      byteaArray(principals.map(({ publicKey }) => Buffer.from(publicKey, 'hex'))),
+      Buffer.from(genesis.clusterId, 'hex'),
+      digest,
+      String(replica),
+    ],
+  })
+}
