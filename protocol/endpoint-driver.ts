@@ -30,6 +30,7 @@ export async function startEndpoint(args: {
   let timerAtMs = Number.POSITIVE_INFINITY
   let scheduled = false
   let open = true
+  const connected = new Set<PrincipalId>()
   const nowMs = () => performance.now()
 
   const udp = await openUdp({
@@ -83,12 +84,16 @@ export async function startEndpoint(args: {
       schedule()
     },
     connect(peer, address) {
+      connected.add(peer)
       endpoint.connect(peer, address, nowMs())
       schedule()
     },
     isUp: (peer) => endpoint.peerState(peer).up,
     counters: () => endpoint.counters(),
     async close() {
+      // A peer that is told forgets the session at once, instead of at its idle time-out.
+      for (const peer of connected) endpoint.disconnect(peer, nowMs())
+      for (const { to, bytes } of endpoint.poll(nowMs()).datagrams) udp.send(to, bytes)
       open = false
       clearTimeout(timer)
       await udp.close()
