@@ -257,9 +257,20 @@ function replyToFields(reply: Reply): unknown[] {
     reply.number,
     digestToBytes(reply.requestDigest),
     reply.view,
-    OUTCOME[outcome.kind],
-    outcome.kind === 'executed' ? outcome.result : outcome.kind === 'superseded' ? outcome.entryNumber : null,
+    ...outcomeToFields(outcome),
   ]
+}
+function outcomeToFields(outcome: Reply['outcome']): unknown[] {
+  switch (outcome.kind) {
+    case 'executed':
+      return [OUTCOME.executed, outcome.result]
+    case 'number-reused':
+      return [OUTCOME['number-reused']]
+    case 'superseded':
+      return [OUTCOME.superseded, outcome.entryNumber]
+    default:
+      return assertNever(outcome)
+  }
 }
 function replyFromFields(fields: Reader): Reply {
   const client = fields.integer(UINT32_MAX) as PrincipalId
@@ -382,7 +393,12 @@ function messageToFields(message: Message): unknown[] {
 
 /** Byte strings in the result are views into `bytes`, which must not change afterwards. */
 export function decodeMessage(bytes: Uint8Array): Message | Malformed {
-  return totally(() => messageFromFields(Reader.of(unpack(bytes))))
+  return totally(() => {
+    const fields = Reader.of(unpack(bytes))
+    const message = messageFromFields(fields)
+    if (fields.remaining > 0) throw new MalformedError('too many fields')
+    return message
+  })
 }
 
 function messageFromFields(fields: Reader): Message {

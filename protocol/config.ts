@@ -236,6 +236,10 @@ export function parseCluster(file: FileText, genesis: Genesis): ClusterFile {
       throw new ConfigError(`${file.name}: replicas.${index}: must be the address of replica ${replica.id}.`)
     }
   })
+  if (cluster.replicas.length > genesis.replicas.length) {
+    const path = `replicas.${genesis.replicas.length}`
+    throw new ConfigError(`${file.name}: ${path}: is an address of a replica that genesis does not have.`)
+  }
   return cluster
 }
 

@@ -179,7 +179,7 @@ export class CatchUp {
     const replica = this.#peers.find((id) => id === from)
     if (replica === undefined) return this.#outbox.reject(from, 'not-own-vote')
     const { seq, digest, batch } = message
-    if (this.#execution.has(seq)) return this.#afterEntry(message)
+    if (this.#execution.has(seq) && !this.#contradicts(message)) return this.#afterEntry(message)
     if (seq > this.#execution.lastExecuted + AHEAD_MAX) return this.#outbox.reject(from, 'outside-window')
     if (batch !== null && batch.digest !== digest) return this.#outbox.reject(from, 'wrong-digest')
     const words = this.#wordsOn(seq)
@@ -187,6 +187,11 @@ export class CatchUp {
     if (words.count(digest) < this.#config.quorum.weak) return this.#checkProof(message)
     this.#onProven(message, 'words')
     this.#afterEntry(message)
+  }
+
+  /** [VC6] Says that another batch is committed than the one that is committed here. */
+  #contradicts({ seq, digest }: Committed): boolean {
+    return (this.#log.get(seq)?.committed?.digest ?? digest) !== digest
   }
 
   #wordsOn(seq: Seq): Certificate {
@@ -227,14 +232,13 @@ export class CatchUp {
 
   #onProven(message: Committed, how: 'proof' | 'words'): void {
     const { seq, digest, view, commits } = message
-    if (this.#execution.has(seq)) return
     const slot = this.#log.contains(seq) ? this.#log.at(seq) : undefined
-    const batch = message.batch ?? (slot?.accepted?.header.digest === digest ? slot.accepted.batch : null)
-    if (batch === null) return
     if (slot?.committed != null && slot.committed.digest !== digest) {
       const detail = `committed as ${slot.committed.digest} here and as ${digest} by replicas that prove it`
       return this.#outbox.effect({ type: 'halt', fault: { code: 'conflicting-commit', seq, detail } })
     }
+    const batch = message.batch ?? (slot?.accepted?.header.digest === digest ? slot.accepted.batch : null)
+    if (batch === null || this.#execution.has(seq)) return
     if (slot?.accepted?.header.digest !== digest) this.#outbox.persist({ kind: 'batch', seq, batch })
     const proof: readonly Vote[] = how === 'proof' ? commits : []
     const at = this.#outbox.persist(

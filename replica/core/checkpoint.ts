@@ -3,7 +3,7 @@ import type { Digest, LogPosition, PrincipalId, ReplicaId, Seq } from '../../pro
 import { ZERO_DIGEST } from '../../protocol/types.ts'
 import { Certificate } from './certificate.ts'
 import { type CoreConfig, type CoreCrypto, peersOf } from './config.ts'
-import type { CheckId, Claim } from './effect.ts'
+import type { CheckId, Claim, Fault } from './effect.ts'
 import type { Execution } from './execution.ts'
 import type { SlotLog } from './log.ts'
 import type { Outbox } from './outbox.ts'
@@ -34,7 +34,7 @@ export class Checkpoints {
   /** The newest few of each sender, ascending. */
   readonly #seqsOf = new Map<ReplicaId, Seq[]>()
   readonly #ownBySeq = new Map<Seq, Checkpoint>()
-  readonly #pending = new Map<CheckId, Checkpoint>()
+  readonly #pending = new Map<CheckId, { readonly from: PrincipalId; readonly checkpoint: Checkpoint }>()
   readonly #perSenderMax: number
   /** Own ones count once they are durable. */
   #unsettled: { readonly at: LogPosition; readonly checkpoint: Checkpoint }[] = []
@@ -118,17 +118,17 @@ export class Checkpoints {
     if (known.includes(seq)) return
     // The newest few of a sender are kept, also above H: an older one than all of a full set says nothing new.
     if (known.length >= this.#perSenderMax && seq < (known[0] ?? 0)) return
-    this.#pending.set(this.#outbox.verify([claimOf(checkpoint)]), checkpoint)
+    this.#pending.set(this.#outbox.verify([claimOf(checkpoint)]), { from, checkpoint })
   }
 
   onVerified(check: CheckId, valid: readonly boolean[]): boolean {
-    const checkpoint = this.#pending.get(check)
-    if (checkpoint === undefined) return false
+    const pending = this.#pending.get(check)
+    if (pending === undefined) return false
     this.#pending.delete(check)
     if (valid[0] === true) {
-      this.#keep(checkpoint)
+      this.#keep(pending.checkpoint)
       this.#settle()
-    } else this.#outbox.reject(checkpoint.replica, 'bad-signature')
+    } else this.#outbox.reject(pending.from, 'bad-signature')
     return true
   }
 
@@ -158,12 +158,12 @@ export class Checkpoints {
     if (this.#certificates.get(oldest)?.drop(replica) === true) this.#certificates.delete(oldest)
   }
 
-  /** The newest seq that q matching CHECKPOINTs prove, and whose state is here, becomes stable. */
+  /** The newest seq that q matching CHECKPOINTs prove, and whose state or a later one is here, becomes stable. */
   #settle(): void {
     const proven = this.#newestProven()
     if (proven === null || proven.seq <= this.#log.lowWaterMark) return
-    this.#checkAgainstOwn(proven)
-    if (proven.seq > this.#execution.lastExecuted) return
+    const fault = this.#divergence(proven)
+    if (fault !== null) return this.#outbox.effect({ type: 'halt', fault })
     this.#stable = proven
     this.#outbox.persist(proven)
     this.#log.moveTo(proven.seq)
@@ -176,7 +176,7 @@ export class Checkpoints {
   #newestProven(): StableRecord | null {
     let newest: StableRecord | null = null
     for (const [seq, certificate] of this.#certificates) {
-      if (newest !== null && seq <= newest.seq) continue
+      if (seq > this.#execution.lastExecuted || seq <= (newest?.seq ?? 0)) continue
       const key = certificate.agreed(this.#config.quorum.quorum)
       if (key === undefined) continue
       const [stateRoot, chain] = key.split('/') as [Digest, Digest]
@@ -191,12 +191,14 @@ export class Checkpoints {
     return newest
   }
 
-  /** A quorum that disagrees with this replica's own state proves that the state here is wrong. */
-  #checkAgainstOwn(proven: StableRecord): void {
-    const own = this.#ownBySeq.get(proven.seq)
-    if (own === undefined || stateKey(own) === stateKey(proven)) return
-    const detail = `a quorum has chain ${proven.chain} at ${proven.seq}, this replica has ${own.chain}`
-    this.#outbox.effect({ type: 'halt', fault: { code: 'diverged', seq: proven.seq, detail } })
+  /** A quorum that disagrees with this replica's own state, durable here or not yet, proves that it is wrong. */
+  #divergence(proven: StableRecord): Fault | null {
+    const { seq, chain } = proven
+    const unsettled = this.#unsettled.find(({ checkpoint }) => checkpoint.seq === seq)
+    const own = unsettled?.checkpoint ?? this.#ownBySeq.get(seq)
+    if (own === undefined || stateKey(own) === stateKey(proven)) return null
+    const detail = `a quorum has chain ${chain} at ${seq}, this replica has ${own.chain}`
+    return { code: 'diverged', seq, detail }
   }
 
   /** What a peer whose low water mark is behind lacks: the stable certificate, and own CHECKPOINTs above it [CP5]. */

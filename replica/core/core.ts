@@ -186,6 +186,7 @@ export class ReplicaCore {
     const { outbox, execution, table, checkpoints, reads, logged } = this.#parts
     const fault = contradiction(logged, database)
     if (fault !== null) return outbox.effect({ type: 'halt', fault })
+    reads.raiseFloor(execution.issued)
     execution.reset(database)
     table.replace(database.lanes)
     if (database.checkpoint !== null)

@@ -29,7 +29,8 @@ export class Execution {
   #frontier: Seq
   /** Up to here the vote log is read before peers are asked. */
   #redoUpTo: Seq
-  #redoing = false
+  /** The redo read under way; stale when the database went back behind its start meanwhile. */
+  #reading: 'current' | 'stale' | null = null
 
   constructor(args: {
     config: CoreConfig
@@ -53,6 +54,11 @@ export class Execution {
 
   get chain(): Digest {
     return this.#chain
+  }
+
+  /** The last batch handed to the database, which may show it before it reports it. */
+  get issued(): Seq {
+    return this.#issued
   }
 
   get frontier(): Seq {
@@ -93,8 +99,8 @@ export class Execution {
   }
 
   #redo(): void {
-    if (this.#redoing || !this.redoing || this.#issued - this.#executed > REDO_AHEAD_MAX) return
-    this.#redoing = true
+    if (this.#reading !== null || !this.redoing || this.#issued - this.#executed > REDO_AHEAD_MAX) return
+    this.#reading = 'current'
     this.#outbox.effect({
       type: 'read-committed',
       reader: this.#config.self,
@@ -106,14 +112,17 @@ export class Execution {
 
   /** Batches read back from this replica's own log: trusted, and durable already. */
   onRedo(entries: readonly CommittedEntry[]): void {
-    this.#redoing = false
+    const stale = this.#reading === 'stale'
+    this.#reading = null
+    // What it found leaves a gap: the log is read again from where the database is now.
+    if (stale) return
     const before = this.#frontier
     for (const { seq, batch, digest } of entries) {
       this.commit(seq, { batch, at: 0 as LogPosition })
       if (seq > before) this.#outbox.observe({ kind: 'committed', seq, digest, how: 'log' })
     }
     // The log's unsynced end was lost, or a mark never had its body: peers have it.
-    if (this.#frontier === before) this.#redoUpTo = before
+    if (entries.length === 0) this.#redoUpTo = before
   }
 
   /** @throws when the database skipped one: ours. */
@@ -127,6 +136,7 @@ export class Execution {
   /** A new connection: what the database has counts; what it lost is handed out again from the log [D4]. */
   reset(database: { readonly lastExecuted: Seq; readonly chain: Digest }): void {
     this.#redoUpTo = Math.max(this.#redoUpTo, this.#issued, this.#frontier) as Seq
+    if (this.#reading !== null) this.#reading = 'stale'
     this.#executed = database.lastExecuted
     this.#chain = database.chain
     this.#issued = database.lastExecuted

@@ -143,6 +143,11 @@ export class NormalCase {
       slot.checking = null
       return this.#outbox.reject(from, 'bad-signature')
     }
+    // [VC6] Catch-up may have shown meanwhile that another batch is committed.
+    if ((slot.committed?.digest ?? digest) !== digest) {
+      slot.checking = null
+      return this.#outbox.reject(from, 'conflicting')
+    }
     const { at } = this.#accept(slot, message)
     this.#outbox.send(this.#peers, this.#prepare(slot, digest), at)
     this.#checkPrepares(slot)

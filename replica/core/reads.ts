@@ -9,13 +9,13 @@ const WAITING_MAX = 256
 
 /**
  * [NC7] Quorum reads: answered from executed state. After a start none is answered before everything that the vote
- * log shows prepared or committed is visible [D4].
+ * log shows prepared or committed is visible [D4]; after the database lost something, none before that is back.
  */
 export class Reads {
   readonly #config: CoreConfig
   readonly #outbox: Outbox
   readonly #execution: Execution
-  readonly #floor: Seq
+  #floor: Seq
   #waiting: { readonly from: PrincipalId; readonly read: Read }[] = []
 
   constructor(args: { config: CoreConfig; outbox: Outbox; execution: Execution; floor: Seq }) {
@@ -23,6 +23,11 @@ export class Reads {
     this.#outbox = args.outbox
     this.#execution = args.execution
     this.#floor = args.floor
+  }
+
+  /** States up to `seq` may have been shown: what is older is shown no more [D4]. */
+  raiseFloor(seq: Seq): void {
+    if (seq > this.#floor) this.#floor = seq
   }
 
   onRead(from: PrincipalId, read: Read): void {

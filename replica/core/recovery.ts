@@ -1,4 +1,5 @@
-import type { Digest, Seq, View } from '../../protocol/types.ts'
+import type { Batch } from '../../protocol/messages.ts'
+import type { Digest, LogPosition, Seq, View } from '../../protocol/types.ts'
 import { Batcher } from './batcher.ts'
 import { CatchUp } from './catch-up.ts'
 import { Checkpoints, type StableRecord } from './checkpoint.ts'
@@ -34,7 +35,7 @@ export function recoverParts({ config, crypto, votes, database }: RecoverArgs): 
   table.replace(database.lanes)
   const execution = new Execution({ config, outbox, executed: database, committedInLog })
   const normalCase = new NormalCase({ config, crypto, outbox, log, table, execution, view: FIRST_VIEW })
-  restoreSlots(votes, { log, normalCase })
+  restoreSlots(votes, { log, normalCase, execution, outbox })
   const nextSeq = (Math.max(highestSeq(votes), log.lowWaterMark) + 1) as Seq
   const batcher = new Batcher({ config, crypto, outbox, log, table, execution, normalCase, nextSeq })
   const lastOwn = highestSeq(votes.filter(({ kind }) => kind === 'checkpoint')) as Seq
@@ -49,8 +50,11 @@ export function recoverParts({ config, crypto, votes, database }: RecoverArgs): 
   const logged = votes
   const fault = contradiction(logged, database)
   if (fault !== null) outbox.effect({ type: 'halt', fault })
-  else if (database.checkpoint !== null) {
-    checkpoints.onExecuted(database.checkpoint.seq, database.checkpoint.chain)
+  else {
+    markExecuted(database.lastExecuted, { log, outbox })
+    if (database.checkpoint !== null) {
+      checkpoints.onExecuted(database.checkpoint.seq, database.checkpoint.chain)
+    }
   }
   return { config, outbox, log, table, execution, normalCase, batcher, checkpoints, catchUp, reads, logged }
 }
@@ -74,10 +78,11 @@ const highestCommitted = (votes: readonly VoteRecord[]): Seq =>
 const readFloor = (votes: readonly VoteRecord[], committedInLog: Seq): Seq =>
   Math.max(highestSeq(votes.filter(({ kind }) => kind === 'prepared')), committedInLog) as Seq
 
-function restoreSlots(
-  votes: readonly VoteRecord[],
-  { log, normalCase }: { log: SlotLog; normalCase: NormalCase },
-): void {
+type Restored = Pick<CoreParts, 'log' | 'normalCase' | 'execution' | 'outbox'>
+
+function restoreSlots(votes: readonly VoteRecord[], parts: Restored): void {
+  const { log, normalCase } = parts
+  const taken = new Map<Seq, Batch>()
   for (const record of votes) {
     const seq = seqOfRecord(record)
     if (!log.contains(seq)) continue
@@ -89,13 +94,43 @@ function restoreSlots(
         normalCase.restorePrepared(log.at(seq), record)
         break
       case 'committed':
-        log.at(seq).committed = { view: record.view, digest: record.digest }
+        restoreCommitted(record, taken.get(seq), parts)
         break
       case 'batch':
+        taken.set(seq, record.batch)
+        break
       case 'checkpoint':
       case 'stable':
         break
     }
+  }
+}
+
+/** Handed to execution at once: marks need not be logged in order, and a redo from the log ends at the first gap. */
+function restoreCommitted(
+  { seq, view, digest }: Extract<VoteRecord, { kind: 'committed' }>,
+  taken: Batch | undefined,
+  { log, execution, outbox }: Restored,
+): void {
+  const slot = log.at(seq)
+  slot.committed = { view, digest }
+  const batch = slot.accepted?.header.digest === digest ? slot.accepted.batch : taken
+  if (batch?.digest !== digest || execution.has(seq)) return
+  outbox.observe({ kind: 'committed', seq, digest, how: 'log' })
+  execution.commit(seq, { batch, at: 0 as LogPosition })
+}
+
+/**
+ * [D4] What was executed after it was prepared here was committed, also when the log lost the mark, which nothing
+ * waited for. It is written again, without proof: a log with a gap could never serve what lies behind it [CP5].
+ */
+function markExecuted(lastExecuted: Seq, { log, outbox }: { log: SlotLog; outbox: Outbox }): void {
+  for (const slot of log.all()) {
+    const { seq, accepted, preparedAt, committed } = slot
+    if (seq > lastExecuted || accepted === null || preparedAt === null || committed !== null) continue
+    const { view, digest } = accepted.header
+    outbox.persist({ kind: 'committed', seq, view, digest, commits: [] })
+    slot.committed = { view, digest }
   }
 }
 

@@ -56,12 +56,13 @@ export class Engine {
       event !== undefined && !this.#stopped;
       event = this.#queue.shift()
     ) {
-      for (const effect of this.#core.step(event, this.#ports.nowMs())) this.#perform(effect)
+      this.#performAll(this.#core.step(event, this.#ports.nowMs()))
     }
     this.#ports.log.flush()
   }
 
   onPersisted(upTo: LogPosition): void {
+    if (this.#stopped) return
     this.#durable = upTo
     let due = 0
     while (due < this.#held.length && (this.#held[due]?.after ?? 0) <= upTo) due += 1
@@ -74,6 +75,14 @@ export class Engine {
   stop(): void {
     this.#stopped = true
     clearTimeout(this.#timer)
+  }
+
+  /** What stands behind a halt is neither written nor said. */
+  #performAll(effects: readonly Effect[]): void {
+    for (const effect of effects) {
+      if (this.#stopped) return
+      this.#perform(effect)
+    }
   }
 
   #perform(effect: Effect): void {

@@ -26,12 +26,15 @@ export class Executor {
   readonly #checkpointInterval: number
   readonly #events: ExecutorEvents
   #queue: BatchAt[] = []
+  /** What the database takes next: what the core handed out before it heard of a new connection comes again. */
+  #nextSeq: Seq
   #running = false
   #connected = true
   #closed = false
 
-  constructor(args: { store: Store; checkpointInterval: number; events: ExecutorEvents }) {
+  constructor(args: { store: Store; lastExecuted: Seq; checkpointInterval: number; events: ExecutorEvents }) {
     this.#store = args.store
+    this.#nextSeq = (args.lastExecuted + 1) as Seq
     this.#checkpointInterval = args.checkpointInterval
     this.#events = args.events
   }
@@ -41,8 +44,8 @@ export class Executor {
   }
 
   execute(batch: BatchAt): void {
-    // What is handed out between connections is handed out again after 'database-connected'.
-    if (!this.#connected) return
+    if (!this.#connected || batch.seq !== this.#nextSeq) return
+    this.#nextSeq = (batch.seq + 1) as Seq
     this.#queue.push(batch)
     if (!this.#running) void this.#run()
   }
@@ -86,6 +89,7 @@ export class Executor {
       try {
         const database = await readDatabase(this.#store, this.#checkpointInterval)
         this.#connected = true
+        this.#nextSeq = (database.lastExecuted + 1) as Seq
         return this.#events.onConnected(database)
       } catch (error) {
         if (!(error instanceof StoreError) || !isTransient(error)) {

@@ -66,7 +66,7 @@ export async function startReplica(options: Options): Promise<RunningReplica> {
     const store = new PostgresStore({ url: database.url, genesis, replica: replicaId(own.id) })
     undo.push(() => store.close())
     const state = await readDatabase(store, genesis.parameters.checkpointInterval)
-    const replica = new Replica({ bundle, options, votes, database, store })
+    const replica = new Replica({ bundle, options, votes, database, store, lastExecuted: state.lastExecuted })
     undo.push(() => replica.close())
     await replica.serve(state)
     return { ...replica.running(), stop: () => unwind(undo) }
@@ -105,6 +105,7 @@ class Replica {
     votes: Opened
     database: RunningDatabase
     store: PostgresStore
+    lastExecuted: Seq
   }) {
     this.#bundle = args.bundle
     this.#options = args.options
@@ -114,6 +115,7 @@ class Replica {
     this.#principals = new Principals(args.bundle.genesis)
     this.#executor = new Executor({
       store: args.store,
+      lastExecuted: args.lastExecuted,
       checkpointInterval: args.bundle.genesis.parameters.checkpointInterval,
       events: {
         onExecuted: ({ seq, chain, lanes }) => this.#enqueue({ type: 'executed', seq, chain, lanes }),
