@@ -1,0 +1,55 @@
+import { expect, test } from 'vitest'
+import { filesBelow, LAYERS } from './tree.ts'
+
+const LATER = '## Rules not yet in force'
+const ID = /[A-Z]{1,3}\d+/
+/** A rule heads its paragraph in docs/protocol.md. */
+const RULE = new RegExp(`^- \\*\\*\\[(${ID.source})\\]\\*\\*`, 'gm')
+/** `NC8`, or `VC1 to VC6`. */
+const MENTION = /\b([A-Z]{1,3})(\d+)(?: to \1(\d+))?\b/g
+
+const protocol = filesBelow('docs').find(({ path }) => path === 'docs/protocol.md')?.text ?? ''
+const [inForceText = '', laterText = ''] = protocol.split(LATER)
+const inForce = new Set([...inForceText.matchAll(RULE)].map(([, id]) => id ?? ''))
+const later = new Set(
+  [...laterText.matchAll(MENTION)].flatMap(([, letters, from, to]) =>
+    Array.from({ length: Number(to ?? from) - Number(from) + 1 }, (_, i) => `${letters}${Number(from) + i}`),
+  ),
+)
+
+/** Tests and scenarios are named after the rules that they show: `[NC5] ...`, or `[NC5] [D1] ...`. */
+function tested(): Map<string, string> {
+  const found = new Map<string, string>()
+  for (const { path, text } of filesBelow('test')) {
+    if (path.startsWith('test/tidy/')) continue
+    for (const [name] of text.matchAll(/(?:['"`]|^# )(?:\[[A-Z]{1,3}\d+\] ?)+/gm)) {
+      for (const [id] of name.matchAll(new RegExp(ID, 'g'))) found.set(id, path)
+    }
+  }
+  return found
+}
+
+test('docs/protocol.md has rules, each of them once', () => {
+  expect(inForce.size).toBeGreaterThan(10)
+  expect(later.size).toBeGreaterThan(0)
+  expect([...inForceText.matchAll(RULE)]).toHaveLength(inForce.size)
+  expect([...inForce].filter((id) => later.has(id))).toEqual([])
+})
+
+test('every rule in force has a test that is named after it', () => {
+  const named = tested()
+  expect([...inForce].filter((id) => !named.has(id))).toEqual([])
+})
+
+test('every rule that a test is named after is in docs/protocol.md', () => {
+  const unknown = [...tested()].filter(([id]) => !inForce.has(id) && !later.has(id))
+  expect(unknown.map(([id, path]) => `${path}: [${id}]`)).toEqual([])
+})
+
+test('every rule that the code cites is in docs/protocol.md', () => {
+  const cited = filesBelow(...LAYERS).flatMap(({ path, text }) =>
+    [...text.matchAll(/\[((?:NC|CP|VC|AU|D)\d+)\]/g)].map(([, id]) => ({ path, id: id ?? '' })),
+  )
+  const unknown = cited.filter(({ id }) => !inForce.has(id) && !later.has(id))
+  expect(unknown.map(({ path, id }) => `${path}: [${id}]`)).toEqual([])
+})
