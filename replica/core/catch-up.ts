@@ -263,7 +263,7 @@ export class CatchUp {
     if (this.#execution.frontier >= this.#target()) {
       this.#asked = null
       this.#wordsWanted = false
-      this.#outbox.observe({ kind: 'caught-up', seq: lastExecuted })
+      this.#outbox.observe({ kind: 'caught-up', seq: this.#execution.frontier })
     } else if (this.#asked.after < this.#execution.frontier) this.#askOn()
   }
 

@@ -191,11 +191,17 @@ export class Checkpoints {
     return newest
   }
 
+  /** What this replica signed for `seq`, durable or not yet. */
+  ownAt(seq: Seq): Checkpoint | undefined {
+    return (
+      this.#unsettled.find(({ checkpoint }) => checkpoint.seq === seq)?.checkpoint ?? this.#ownBySeq.get(seq)
+    )
+  }
+
   /** A quorum that disagrees with this replica's own state, durable here or not yet, proves that it is wrong. */
   #divergence(proven: StableRecord): Fault | null {
     const { seq, chain } = proven
-    const unsettled = this.#unsettled.find(({ checkpoint }) => checkpoint.seq === seq)
-    const own = unsettled?.checkpoint ?? this.#ownBySeq.get(seq)
+    const own = this.ownAt(seq)
     if (own === undefined || stateKey(own) === stateKey(proven)) return null
     const detail = `a quorum has chain ${chain} at ${seq}, this replica has ${own.chain}`
     return { code: 'diverged', seq, detail }

@@ -14,7 +14,7 @@ import type { SlotLog } from './log.ts'
 import type { NormalCase } from './normal-case.ts'
 import type { Outbox } from './outbox.ts'
 import type { Reads } from './reads.ts'
-import { contradiction, recoverParts } from './recovery.ts'
+import { contradictionNow, recoverParts } from './recovery.ts'
 import type { VoteRecord } from './vote-record.ts'
 
 export type CoreParts = {
@@ -28,8 +28,6 @@ export type CoreParts = {
   readonly checkpoints: Checkpoints
   readonly catchUp: CatchUp
   readonly reads: Reads
-  /** The vote log as recovered, to hold a database against it. */
-  readonly logged: readonly VoteRecord[]
 }
 
 /**
@@ -183,8 +181,8 @@ export class ReplicaCore {
   }
 
   #onDatabase(database: DatabaseState): void {
-    const { outbox, execution, table, checkpoints, reads, logged } = this.#parts
-    const fault = contradiction(logged, database)
+    const { outbox, execution, table, checkpoints, reads } = this.#parts
+    const fault = contradictionNow(this.#parts, database)
     if (fault !== null) return outbox.effect({ type: 'halt', fault })
     reads.raiseFloor(execution.issued)
     execution.reset(database)

@@ -36,7 +36,8 @@ export function recoverParts({ config, crypto, votes, database }: RecoverArgs): 
   const execution = new Execution({ config, outbox, executed: database, committedInLog })
   const normalCase = new NormalCase({ config, crypto, outbox, log, table, execution, view: FIRST_VIEW })
   restoreSlots(votes, { log, normalCase, execution, outbox })
-  const nextSeq = (Math.max(highestSeq(votes), log.lowWaterMark) + 1) as Seq
+  const used = Math.max(highestSeq(votes), log.lowWaterMark, database.lastExecuted)
+  const nextSeq = (Math.min(used, log.highWaterMark) + 1) as Seq
   const batcher = new Batcher({ config, crypto, outbox, log, table, execution, normalCase, nextSeq })
   const lastOwn = highestSeq(votes.filter(({ kind }) => kind === 'checkpoint')) as Seq
   const checkpoints = new Checkpoints({ config, crypto, outbox, log, execution, stable, lastOwn })
@@ -47,8 +48,7 @@ export function recoverParts({ config, crypto, votes, database }: RecoverArgs): 
   }
   const catchUp = new CatchUp({ config, outbox, log, execution, normalCase, checkpoints })
   const reads = new Reads({ config, outbox, execution, floor: readFloor(votes, committedInLog) })
-  const logged = votes
-  const fault = contradiction(logged, database)
+  const fault = contradiction(votes, database)
   if (fault !== null) outbox.effect({ type: 'halt', fault })
   else {
     markExecuted(database.lastExecuted, { log, outbox })
@@ -56,7 +56,7 @@ export function recoverParts({ config, crypto, votes, database }: RecoverArgs): 
       checkpoints.onExecuted(database.checkpoint.seq, database.checkpoint.chain)
     }
   }
-  return { config, outbox, log, table, execution, normalCase, batcher, checkpoints, catchUp, reads, logged }
+  return { config, outbox, log, table, execution, normalCase, batcher, checkpoints, catchUp, reads }
 }
 
 function newestStable(votes: readonly VoteRecord[]): StableRecord | null {
@@ -139,7 +139,7 @@ function markExecuted(lastExecuted: Seq, { log, outbox }: { log: SlotLog; outbox
  * the chain at a CHECKPOINT that this replica signed. Behind is redone, ahead (the log's unsynced end was lost) is
  * accepted.
  */
-export function contradiction(logged: readonly VoteRecord[], database: DatabaseState): Fault | null {
+function contradiction(logged: readonly VoteRecord[], database: DatabaseState): Fault | null {
   for (const record of logged) {
     if (record.kind === 'committed' && record.seq === database.lastExecuted) {
       const fault = differing('batch', {
@@ -162,6 +162,23 @@ export function contradiction(logged: readonly VoteRecord[], database: DatabaseS
     }
   }
   return null
+}
+
+/** [D4] The same for a database that comes back while the replica runs, against all that it knows by now. */
+export function contradictionNow(
+  { log, execution, checkpoints }: Pick<CoreParts, 'log' | 'execution' | 'checkpoints'>,
+  { lastExecuted: seq, chain, batchDigest, checkpoint }: DatabaseState,
+): Fault | null {
+  const executed = seq === execution.lastExecuted ? execution.chain : chain
+  const committed = log.get(seq)?.committed?.digest ?? batchDigest
+  const own = checkpoint === null ? undefined : checkpoints.ownAt(checkpoint.seq)
+  return (
+    differing('chain', { seq, logged: executed, database: chain }) ??
+    (committed === null ? null : differing('batch', { seq, logged: committed, database: batchDigest })) ??
+    (own === undefined || checkpoint === null
+      ? null
+      : differing('chain', { seq: own.seq, logged: own.chain, database: checkpoint.chain }))
+  )
 }
 
 function differing(

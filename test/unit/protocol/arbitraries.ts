@@ -1,0 +1,235 @@
+import fc from 'fast-check'
+import {
+  encodeNewViewBody,
+  encodeRequestBody,
+  encodeViewChangeBody,
+  type NewViewBody,
+  type ViewChangeBody,
+} from '../../../protocol/codec.ts'
+import { digestOf } from '../../../protocol/crypto.ts'
+import type {
+  Batch,
+  Checkpoint,
+  Header,
+  Message,
+  MessageType,
+  Request,
+  Vote,
+} from '../../../protocol/messages.ts'
+import type { Operation, SimpleOperation } from '../../../protocol/operations.ts'
+import { batchOf } from '../../../protocol/signing.ts'
+import {
+  digestFromBytes,
+  lane,
+  principalId,
+  replicaId,
+  requestNumber,
+  seq,
+  view,
+} from '../../../protocol/types.ts'
+
+/** Every message type with every field at its edges: what an encoder may be given. */
+
+const bytes = (length: number) => fc.uint8Array({ minLength: length, maxLength: length })
+const integer = fc.oneof(
+  fc.maxSafeNat(),
+  fc.constantFrom(0, 127, 128, 2 ** 32 - 1, 2 ** 32, 2 ** 48, Number.MAX_SAFE_INTEGER),
+)
+const seqArb = integer.map(seq)
+const viewArb = integer.map(view)
+const replicaArb = fc.nat(999).map(replicaId)
+const principalArb = fc.integer({ min: 0, max: 2 ** 32 - 1 }).map(principalId)
+const laneArb = fc.nat(65_535).map(lane)
+export const digestArb = bytes(32).map(digestFromBytes)
+const signatureArb = bytes(64)
+const accountArb = fc.string({ unit: 'grapheme', maxLength: 40 })
+/** What 64-bit integers hold; more cannot travel. */
+const amountArb = fc.bigInt({ min: -(2n ** 63n), max: 2n ** 64n - 1n })
+
+const simpleOperationArb: fc.Arbitrary<SimpleOperation> = fc.oneof(
+  fc.record({
+    kind: fc.constant('open' as const),
+    account: accountArb,
+    owner: principalArb,
+    customer: fc.option(
+      fc.record({
+        name: fc.string({ unit: 'grapheme' }),
+        address: fc.option(fc.string({ unit: 'grapheme' })),
+      }),
+    ),
+  }),
+  fc.record({
+    kind: fc.constantFrom('deposit' as const, 'withdraw' as const),
+    account: accountArb,
+    amount: amountArb,
+  }),
+  fc.record({
+    kind: fc.constant('transfer' as const),
+    from: accountArb,
+    to: accountArb,
+    amount: amountArb,
+  }),
+  fc.record({ kind: fc.constant('balance' as const), account: accountArb }),
+  fc.record({
+    kind: fc.constant('history' as const),
+    account: accountArb,
+    before: fc.option(seqArb),
+    limit: fc.nat(2 ** 32 - 1),
+  }),
+)
+const operationArb: fc.Arbitrary<Operation> = fc.oneof(
+  simpleOperationArb,
+  fc.record({
+    kind: fc.constant('linked' as const),
+    operations: fc.array(simpleOperationArb, { maxLength: 4 }),
+  }),
+)
+
+export const requestArb: fc.Arbitrary<Request> = fc
+  .record({
+    client: principalArb,
+    lane: laneArb,
+    number: integer.map(requestNumber),
+    operations: fc.oneof(
+      fc.array(operationArb, { minLength: 1, maxLength: 4 }),
+      fc.constant([{ kind: 'lookup' as const }]),
+    ),
+    signature: signatureArb,
+    macs: fc.array(fc.uint8Array({ maxLength: 32 }), { maxLength: 4 }),
+  })
+  .map((fields) => {
+    const body = encodeRequestBody(fields)
+    return { type: 'request', ...fields, digest: digestOf(body), body }
+  })
+const batchArb: fc.Arbitrary<Batch> = fc.array(requestArb, { maxLength: 3 }).map(batchOf)
+
+const voteArb: fc.Arbitrary<Vote> = fc.record({ replica: replicaArb, signature: signatureArb })
+const votesArb = fc.array(voteArb, { maxLength: 5 })
+const headerArb: fc.Arbitrary<Header> = fc.record({
+  view: viewArb,
+  seq: seqArb,
+  digest: digestArb,
+  signature: signatureArb,
+})
+const checkpointArb: fc.Arbitrary<Checkpoint> = fc.record({
+  type: fc.constant('checkpoint' as const),
+  seq: seqArb,
+  stateRoot: digestArb,
+  chain: digestArb,
+  replica: replicaArb,
+  signature: signatureArb,
+})
+
+const viewChangeArb = fc
+  .record<ViewChangeBody & Vote>({
+    newView: viewArb,
+    lowWaterMark: seqArb,
+    incarnation: integer,
+    checkpoints: fc.array(checkpointArb, { maxLength: 3 }),
+    prepared: fc.array(fc.record({ header: headerArb, prepares: votesArb }), { maxLength: 3 }),
+    replica: replicaArb,
+    signature: signatureArb,
+  })
+  .map((fields) => {
+    const body = encodeViewChangeBody(fields)
+    return { type: 'view-change' as const, ...fields, digest: digestOf(body), body }
+  })
+const newViewArb = fc
+  .record<NewViewBody & Vote>({
+    view: viewArb,
+    viewChanges: fc.array(fc.record({ replica: replicaArb, digest: digestArb }), { maxLength: 4 }),
+    headers: fc.array(headerArb, { maxLength: 3 }),
+    replica: replicaArb,
+    signature: signatureArb,
+  })
+  .map((fields) => {
+    const body = encodeNewViewBody(fields)
+    return { type: 'new-view' as const, ...fields, digest: digestOf(body), body }
+  })
+
+const voteMessage = <T extends 'prepare' | 'commit'>(type: T) =>
+  fc.record({
+    type: fc.constant(type),
+    view: viewArb,
+    seq: seqArb,
+    digest: digestArb,
+    replica: replicaArb,
+    signature: signatureArb,
+  })
+const nonceArb = fc.nat({ max: 2 ** 31 - 1 }).map((low) => low * 2 ** 17)
+const bitmapArb = fc.uint8Array({ maxLength: 40 })
+
+/** A missing type does not compile. */
+const ARBITRARIES: { readonly [T in MessageType]: fc.Arbitrary<Extract<Message, { type: T }>> } = {
+  request: requestArb,
+  'pre-prepare': fc.record({ type: fc.constant('pre-prepare'), header: headerArb, batch: batchArb }),
+  prepare: voteMessage('prepare'),
+  commit: voteMessage('commit'),
+  checkpoint: checkpointArb,
+  'view-change': viewChangeArb,
+  'new-view': newViewArb,
+  reply: fc.record({
+    type: fc.constant('reply'),
+    client: principalArb,
+    lane: laneArb,
+    number: integer.map(requestNumber),
+    requestDigest: digestArb,
+    view: viewArb,
+    outcome: fc.oneof(
+      fc.record({ kind: fc.constant('executed' as const), result: fc.uint8Array({ maxLength: 100 }) }),
+      fc.record({ kind: fc.constant('number-reused' as const) }),
+      fc.record({ kind: fc.constant('superseded' as const), entryNumber: integer.map(requestNumber) }),
+    ),
+  }),
+  read: fc.record({
+    type: fc.constant('read'),
+    nonce: nonceArb,
+    accounts: fc.array(accountArb, { maxLength: 5 }),
+  }),
+  'read-reply': fc.record({
+    type: fc.constant('read-reply'),
+    nonce: nonceArb,
+    values: fc.array(
+      fc.record({
+        account: accountArb,
+        balance: fc.option(fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n })),
+        version: seqArb,
+      }),
+      { maxLength: 5 },
+    ),
+  }),
+  status: fc.record({
+    type: fc.constant('status'),
+    view: viewArb,
+    highestViewChange: viewArb,
+    lowWaterMark: seqArb,
+    lastExecuted: seqArb,
+    accepted: bitmapArb,
+    prepared: bitmapArb,
+    committed: bitmapArb,
+    checkpoint: fc.option(checkpointArb),
+    bodies: fc.option(fc.record({ source: replicaArb, after: seqArb })),
+    wordsWanted: fc.boolean(),
+  }),
+  committed: fc.record({
+    type: fc.constant('committed'),
+    seq: seqArb,
+    digest: digestArb,
+    view: viewArb,
+    commits: votesArb,
+    batch: fc.option(batchArb),
+    last: fc.boolean(),
+  }),
+  inspect: fc.record({ type: fc.constant('inspect'), nonce: nonceArb }),
+  inspection: fc.record({
+    type: fc.constant('inspection'),
+    nonce: nonceArb,
+    report: fc.string({ unit: 'grapheme', maxLength: 200 }),
+  }),
+}
+
+export const MESSAGE_TYPES = Object.keys(ARBITRARIES) as MessageType[]
+export const messageArbOf = (type: MessageType): fc.Arbitrary<Message> => ARBITRARIES[type]
+export const messageArb: fc.Arbitrary<Message> = fc.oneof(
+  ...Object.values<fc.Arbitrary<Message>>(ARBITRARIES),
+)

@@ -1,0 +1,193 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import {
+  decodeBatch,
+  decodeMessage,
+  encodeBatch,
+  encodeMessage,
+  isMalformed,
+} from '../../../protocol/codec.ts'
+import { pack, unpack } from '../../../protocol/msgpack.ts'
+import { batchOf } from '../../../protocol/signing.ts'
+import { MESSAGE_TYPES, messageArb, messageArbOf, requestArb } from './arbitraries.ts'
+
+// Byte strings are equal by their bytes, whether Buffer or Uint8Array.
+expect.addEqualityTesters([
+  (a: unknown, b: unknown) =>
+    a instanceof Uint8Array && b instanceof Uint8Array ? Buffer.compare(a, b) === 0 : undefined,
+])
+
+/** A copy: encoders hand out views, and a mutation must not reach the next message. */
+const encoded = (message: Parameters<typeof encodeMessage>[0]) => Uint8Array.from(encodeMessage(message))
+
+describe('what is encoded is decoded', () => {
+  test.each(MESSAGE_TYPES)('%s', (type) => {
+    fc.assert(
+      fc.property(messageArbOf(type), (message) => {
+        expect(decodeMessage(encoded(message))).toEqual(message)
+      }),
+      { numRuns: 200 },
+    )
+  })
+
+  test('[AU1] a batch keeps the bytes it came in, so that nothing is encoded again', () => {
+    fc.assert(
+      fc.property(fc.array(requestArb, { maxLength: 3 }), (requests) => {
+        const bytes = encodeBatch(batchOf(requests))
+        const batch = decodeBatch(bytes)
+        if (isMalformed(batch)) throw new Error(batch.malformed)
+        expect(encodeBatch(batch)).toBe(bytes)
+        expect(batch.digest).toBe(batchOf(requests).digest)
+      }),
+    )
+  })
+
+  test('[AU4] a batch digest covers each request digest and signature, and no MAC', () => {
+    fc.assert(
+      fc.property(requestArb, fc.uint8Array({ minLength: 64, maxLength: 64 }), (request, signature) => {
+        const { digest } = batchOf([request])
+        expect(batchOf([{ ...request, macs: [Buffer.from('mac')] }]).digest).toBe(digest)
+        expect(batchOf([request, request]).digest).not.toBe(digest)
+        if (Buffer.compare(signature, request.signature) === 0) return
+        expect(batchOf([{ ...request, signature }]).digest).not.toBe(digest)
+      }),
+    )
+  })
+})
+
+describe('the decoder is total', () => {
+  test('random bytes', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
+        expect(decodeMessage(bytes)).toBeTypeOf('object')
+        expect(decodeBatch(bytes)).toBeTypeOf('object')
+      }),
+      { numRuns: 2_000 },
+    )
+  })
+
+  test('valid messages with bytes changed', () => {
+    const edits = fc.array(fc.tuple(fc.nat(), fc.nat(255)), { minLength: 1, maxLength: 6 })
+    fc.assert(
+      fc.property(messageArb, edits, (message, changes) => {
+        const bytes = encoded(message)
+        for (const [at, byte] of changes) bytes[at % bytes.length] = byte
+        expect(decodeMessage(bytes)).toBeTypeOf('object')
+      }),
+      { numRuns: 3_000 },
+    )
+  })
+
+  test('valid messages cut short are malformed', () => {
+    fc.assert(
+      fc.property(messageArb, fc.nat(), (message, cut) => {
+        const bytes = encoded(message)
+        expect(decodeMessage(bytes.subarray(0, cut % bytes.length))).toHaveProperty('malformed')
+      }),
+      { numRuns: 1_000 },
+    )
+  })
+
+  test('valid messages with something behind them are malformed', () => {
+    fc.assert(
+      fc.property(messageArb, fc.uint8Array({ minLength: 1, maxLength: 4 }), (message, tail) => {
+        expect(decodeMessage(Buffer.concat([encoded(message), tail]))).toHaveProperty('malformed')
+      }),
+    )
+  })
+
+  test('arrays of the wrong shape', () => {
+    const leaf = fc.oneof(
+      fc.constant(null),
+      fc.boolean(),
+      fc.integer(),
+      fc.double(),
+      fc.bigInt({ min: -(2n ** 63n), max: 2n ** 64n - 1n }),
+      fc.string({ maxLength: 8 }),
+      fc.uint8Array({ maxLength: 70 }),
+    )
+    const { tree } = fc.letrec((tie) => ({
+      tree: fc.oneof({ maxDepth: 4 }, leaf, fc.array(tie('tree'), { maxLength: 6 })),
+    }))
+    fc.assert(
+      fc.property(fc.nat(16), fc.array(tree, { maxLength: 8 }), (type, fields) => {
+        expect(decodeMessage(pack([type, ...fields]))).toBeTypeOf('object')
+      }),
+      { numRuns: 3_000 },
+    )
+  })
+
+  test('too many fields', () => {
+    expect(decodeMessage(pack([13, 1]))).toEqual({ type: 'inspect', nonce: 1 })
+    expect(decodeMessage(pack([13, 1, 2]))).toHaveProperty('malformed')
+  })
+})
+
+describe('hostile sizes', () => {
+  const bomb = (...bytes: number[]) => Uint8Array.from(bytes)
+
+  test.each([
+    ['an array of 2^32 - 1', bomb(0xdd, 0xff, 0xff, 0xff, 0xff)],
+    ['an array of 65535', bomb(0xdc, 0xff, 0xff, 0x01)],
+    ['bytes of 2^32 - 1', bomb(0xc6, 0xff, 0xff, 0xff, 0xff)],
+    ['a string of 2^32 - 1', bomb(0xdb, 0xff, 0xff, 0xff, 0xff)],
+    ['a map', bomb(0x81, 0x01, 0x02)],
+    ['a map of 2^32 - 1', bomb(0xdf, 0xff, 0xff, 0xff, 0xff)],
+    ['an extension', bomb(0xd4, 0x01, 0x00)],
+    ['an extension of 2^32 - 1', bomb(0xc9, 0xff, 0xff, 0xff, 0xff, 0x01)],
+    ['the byte that msgpack never uses', bomb(0xc1)],
+    ['nothing', bomb()],
+    ['two values', bomb(0x01, 0x01)],
+  ])('%s is refused', (_, bytes) => {
+    expect(unpack(bytes)).toBeUndefined()
+    expect(decodeMessage(bytes)).toHaveProperty('malformed')
+  })
+
+  test('nesting is bounded', () => {
+    const nested = (depth: number) => Uint8Array.from([...Array<number>(depth).fill(0x91), 0xc0])
+    expect(unpack(nested(10))).toBeDefined()
+    expect(unpack(nested(20))).toBeUndefined()
+    expect(unpack(nested(1_000_000))).toBeUndefined()
+  })
+
+  test('what is decoded takes memory in proportion to what came', () => {
+    // A million empty arrays in one, the worst that a byte can claim.
+    const bytes = new Uint8Array(1_000_005).fill(0x90)
+    bytes.set([0xdd, 0x00, 0x0f, 0x42, 0x40])
+    const before = process.memoryUsage()
+    expect(decodeMessage(bytes)).toHaveProperty('malformed')
+    const after = process.memoryUsage()
+    const grown = after.heapUsed + after.external - before.heapUsed - before.external
+    expect(grown).toBeLessThan(200 * bytes.length)
+  })
+
+  test('lists are bounded beside their bytes', () => {
+    const accounts = Array<string>(1_001).fill('a')
+    expect(decodeMessage(pack([9, 1, accounts.slice(1)]))).toMatchObject({ type: 'read' })
+    expect(decodeMessage(pack([9, 1, accounts]))).toHaveProperty('malformed')
+    expect(decodeMessage(pack([9, 2 ** 48, ['a']]))).toHaveProperty('malformed')
+  })
+})
+
+describe('[NC1] what a request may hold', () => {
+  const request = (operations: unknown[]) =>
+    decodeMessage(pack([1, [pack([1000, 0, 1, operations]), Buffer.alloc(64), []]]))
+
+  test('at least one operation', () => expect(request([])).toHaveProperty('malformed'))
+  test('a lookup alone', () => {
+    expect(request([[8]])).toMatchObject({ operations: [{ kind: 'lookup' }] })
+    expect(request([[8], [5, 'a']])).toHaveProperty('malformed')
+  })
+  test('no linked group in a linked group', () => {
+    expect(request([[7, [[5, 'a']]]])).toMatchObject({ operations: [{ kind: 'linked' }] })
+    expect(request([[7, [[7, [[5, 'a']]]]]])).toHaveProperty('malformed')
+    expect(request([[7, [[8]]]])).toHaveProperty('malformed')
+  })
+  test('amounts out of bounds are decoded: refusing them is the state machine’s answer', () => {
+    for (const amount of [-1, 0, 2n ** 64n - 1n, -(2n ** 63n)]) {
+      expect(request([[2, 'a', amount]])).toMatchObject({ operations: [{ amount: BigInt(amount) }] })
+    }
+    expect(request([[2, 'a', 1.5]])).toHaveProperty('malformed')
+    expect(request([[2, 'a', Number.NaN]])).toHaveProperty('malformed')
+  })
+})
