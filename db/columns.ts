@@ -1,3 +1,4 @@
+import type { TransferId } from '../protocol/operations.ts'
 import type { AccountRow, ChainRow, ClientRow, CustomerRow, PrincipalRow, TransferRow } from './rows.ts'
 
 /** The replicated tables, by their names in Postgres. */
@@ -26,13 +27,34 @@ const plain = <Row>(...names: (keyof Row & string)[]): Column<Row>[] =>
     text: (row) => (row[name] === null ? null : String(row[name])),
   }))
 
+/** As `seq/index`. */
+const place = <Row>(name: string, of: (row: Row) => TransferId | null): Column<Row> => {
+  return {
+    name,
+    text: (row) => {
+      const id = of(row)
+      return id && `${id.seq}/${id.index}`
+    },
+  }
+}
+
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
 
 export const TABLES: { readonly [T in TableName]: TableForm<Tables[T]> } = {
-  accounts: { key: (row) => [row.id], columns: plain('id', 'owner', 'balance', 'opened', 'version') },
+  accounts: {
+    key: (row) => [row.id],
+    columns: [
+      ...plain<AccountRow>('id', 'owner', 'balance', 'opened', 'version', 'entries'),
+      place('newest', ({ newest }) => newest),
+    ],
+  },
   transfers: {
     key: (row) => [row.seq, row.index],
-    columns: plain('seq', 'index', 'debit', 'credit', 'amount'),
+    columns: [
+      ...plain<TransferRow>('seq', 'index', 'debit', 'credit', 'amount', 'debitEntry', 'creditEntry'),
+      place('debitPrevious', ({ debitPrevious }) => debitPrevious),
+      place('creditPrevious', ({ creditPrevious }) => creditPrevious),
+    ],
   },
   chain: {
     key: (row) => [row.seq],

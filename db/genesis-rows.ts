@@ -14,7 +14,7 @@ const GENESIS = 0 as Seq
 
 /** The state at seq 0. Genesis balances come out of the external account, so that the sum is 0. */
 export function genesisRows(genesis: Genesis): GenesisRows {
-  const born = { opened: GENESIS, version: GENESIS }
+  const born = { opened: GENESIS, version: GENESIS, entries: 0, newest: null }
   const accounts = genesis.accounts.map(
     ({ id, owner, balance }): AccountRow => ({ id, owner: principalId(owner), balance, ...born }),
   )

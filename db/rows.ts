@@ -1,4 +1,4 @@
-import type { AccountId, HistoryEntry, Role } from '../protocol/operations.ts'
+import type { AccountId, HistoryEntry, Role, TransferId } from '../protocol/operations.ts'
 import type { Digest, Lane, PrincipalId, RequestNumber, Seq, View } from '../protocol/types.ts'
 
 /**
@@ -13,6 +13,9 @@ export type AccountRow = {
   /** The seq that opened it, 0 from genesis: says whether it existed at an earlier seq. */
   readonly opened: Seq
   readonly version: Seq
+  /** How many transfers it took part in, and the newest of them: the head of its history. */
+  readonly entries: number
+  readonly newest: TransferId | null
 }
 
 export type CustomerRow = {
@@ -51,7 +54,13 @@ export type ClientRow = {
 }
 
 /** `index` counts the transfers of a batch from 0. */
-export type TransferRow = HistoryEntry
+export type TransferRow = HistoryEntry & {
+  /** The transfer's number in the debited account's history, from 1, and the one before it there. */
+  readonly debitEntry: number
+  readonly debitPrevious: TransferId | null
+  readonly creditEntry: number
+  readonly creditPrevious: TransferId | null
+}
 
 export type { ChainRow } from './store.ts'
 

@@ -49,7 +49,12 @@ export function int8Array(values: readonly (bigint | number | null)[]): Buffer {
       continue
     }
     at = bytes.writeInt32BE(8, at)
-    at = bytes.writeBigInt64BE(BigInt(value), at)
+    if (typeof value === 'bigint') {
+      at = bytes.writeBigInt64BE(value, at)
+    } else {
+      at = bytes.writeInt32BE(Math.floor(value / 2 ** 32), at)
+      at = bytes.writeUInt32BE(value >>> 0, at)
+    }
   }
   return bytes.subarray(0, at)
 }

@@ -5,6 +5,9 @@ import { StoreError, type StoreErrorCode } from '../store.ts'
 export const MOVED_ON = 'PB001'
 export const ROW_MISMATCH = 'PB002'
 
+export const isRowMismatch = (error: unknown): boolean =>
+  error instanceof pg.DatabaseError && error.code === ROW_MISMATCH
+
 /** Connection failures, resources, an operator who stops the server: gone after a while. */
 const ENVIRONMENT = /^(08|53|57P0|58)/
 /** Rolled back for someone else's sake: a lock, a cancelled statement. */
@@ -22,6 +25,8 @@ export function storeError(cause: unknown, what: string, committing = false): St
 /** A refused connection to a name with several addresses is an AggregateError, whose own message is empty. */
 function reasonOf(cause: unknown): string {
   if (cause instanceof AggregateError) return cause.errors.map(reasonOf).join('; ')
+  // Which key is in the way of a row.
+  if (cause instanceof pg.DatabaseError && cause.detail) return `${cause.message}: ${cause.detail}`
   return cause instanceof Error ? cause.message : String(cause)
 }
 

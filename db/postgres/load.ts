@@ -25,28 +25,19 @@ export type KeptRows = {
 /** What a run touches: from what is kept, and the rest in one round trip. */
 export async function loadRows(session: Session, touched: Touched, kept: KeptRows): Promise<RowSource> {
   const queries = [...touched.histories.values()]
-  const accounts = new Map<AccountId, AccountRow>()
   const missing: AccountId[] = []
-  for (const id of touched.accounts) {
-    const row = kept.accounts.get(id)
-    if (row === undefined) missing.push(id)
-    else accounts.set(id, row)
-  }
+  for (const id of touched.accounts) if (kept.accounts.get(id) === undefined) missing.push(id)
   const [accountRows, historyRows] = await Promise.all([
     missing.length === 0 ? [] : session.rows(accountsStatement(missing)),
     queries.length === 0 ? [] : session.rows(historiesStatement(queries)),
   ])
-  for (const textRow of accountRows) {
-    const row = accountFrom(textRow)
-    accounts.set(row.id, row)
-    kept.accounts.put(row)
-  }
+  for (const row of accountRows) kept.accounts.put(accountFrom(row))
   const histories = new Map<string, TransferRow[]>(queries.map((query) => [historyKey(query), []]))
   for (const row of historyRows) {
     const query = queries[Number(row[0]) - 1]
     if (query !== undefined) histories.get(historyKey(query))?.push(transferFrom(row, 1))
   }
-  return new LoadedRows({ touched, kept, accounts, histories })
+  return new LoadedRows({ touched, kept, histories })
 }
 
 const accountsStatement = (ids: readonly AccountId[]): Statement => ({
@@ -55,20 +46,47 @@ const accountsStatement = (ids: readonly AccountId[]): Statement => ({
   values: [textArray(ids)],
 })
 
+/** Of the first entry of q.account at or above q.before that its index has, if any. */
+const indexed = (side: 'debit' | 'credit'): string => `
+  select seq, index from transfers
+  where ${side} = q.account and ${side}_entry % 32 = 0 and seq >= q.before order by seq, index limit 1`
+
+/**
+ * Down the links of a history, from its newest entry, or for an older page from an indexed one less than 32 entries
+ * above it: the cost is that of the page, at any depth. Links that were tampered with lead nowhere, or to wrong
+ * entries, but never in a circle.
+ */
+const HISTORIES = `
+  select q.place, ${COLUMNS.transfers}
+  from unnest($1::text[], $2::bigint[], $3::integer[]) with ordinality as q (account, before, count, place)
+  join accounts a on a.id = q.account
+  cross join lateral (
+    select coalesce((
+      select (seq << 20) + index from ((${indexed('debit')}) union all (${indexed('credit')})) as candidates
+      order by seq, index limit 1
+    ), a.newest) as link
+  ) h
+  cross join lateral (
+    with recursive walk as (
+      select t.*, h.link, (t.seq < q.before)::integer as found
+      from transfers t
+      where t.seq = h.link >> 20 and t.index = (h.link & 1048575)::integer and q.account in (t.debit, t.credit)
+      union all
+      select t.*, n.link, w.found + (t.seq < q.before)::integer
+      from walk w
+      cross join lateral (
+        select case when w.debit = q.account then w.debit_previous else w.credit_previous end as link
+      ) n
+      join transfers t on t.seq = n.link >> 20 and t.index = (n.link & 1048575)::integer
+      where w.found < q.count and n.link < w.link and q.account in (t.debit, t.credit)
+    )
+    select * from walk where found > 0
+  ) w
+  order by q.place, w.link desc`
+
 const historiesStatement = (queries: readonly HistoryQuery[]): Statement => ({
   name: 'load-histories',
-  text: `
-    select q.place, t.*
-    from unnest($1::text[], $2::bigint[], $3::integer[]) with ordinality as q (account, before, count, place)
-    cross join lateral (
-      (select ${COLUMNS.transfers} from transfers
-        where debit = q.account and seq < q.before order by seq desc, index desc limit q.count)
-      union all
-      (select ${COLUMNS.transfers} from transfers
-        where credit = q.account and seq < q.before order by seq desc, index desc limit q.count)
-      order by seq desc, index desc limit q.count
-    ) t
-    order by q.place, t.seq desc, t.index desc`,
+  text: HISTORIES,
   values: [
     textArray(queries.map(({ account }) => account)),
     int8Array(queries.map(({ before }) => before ?? NO_BOUND)),
@@ -80,24 +98,22 @@ const historiesStatement = (queries: readonly HistoryQuery[]): Statement => ({
 class LoadedRows implements RowSource {
   readonly #touched: Touched
   readonly #kept: KeptRows
-  readonly #accounts: ReadonlyMap<AccountId, AccountRow>
   readonly #histories: ReadonlyMap<string, readonly TransferRow[]>
 
   constructor(args: {
     readonly touched: Touched
     readonly kept: KeptRows
-    readonly accounts: ReadonlyMap<AccountId, AccountRow>
     readonly histories: ReadonlyMap<string, readonly TransferRow[]>
   }) {
     this.#touched = args.touched
     this.#kept = args.kept
-    this.#accounts = args.accounts
     this.#histories = args.histories
   }
 
   account(id: AccountId): AccountRow | undefined {
-    if (!this.#touched.accounts.has(id)) throw new Error(`account ${id} was not loaded`)
-    return this.#accounts.get(id)
+    const row = this.#kept.accounts.get(id)
+    if (row === undefined && !this.#touched.accounts.has(id)) throw new Error(`account ${id} was not loaded`)
+    return row
   }
 
   clientRow(client: PrincipalId, lane: Lane): ClientRow | undefined {

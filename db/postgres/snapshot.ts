@@ -34,19 +34,25 @@ const READERS: { readonly [T in TableName]: (row: TextRow) => Tables[T] } = {
 }
 
 /**
- * An account's row at $1: without what was moved since, and stamped by the last transfer until then. Accounts opened
- * later did not exist.
+ * An account's row at $1: without what was moved since, and its head the entry before the first since, which also says
+ * the version. Accounts opened later did not exist.
  */
 const ACCOUNTS_AT = `
-  select a.id, a.owner,
-    a.balance + case when a.version <= $1 then 0 else
-      (select coalesce(sum(t.amount), 0) from transfers t where t.debit = a.id and t.seq > $1)
-      - (select coalesce(sum(t.amount), 0) from transfers t where t.credit = a.id and t.seq > $1) end,
-    a.opened,
-    case when a.version <= $1 then a.version else greatest(a.opened,
-      (select max(t.seq) from transfers t where t.debit = a.id and t.seq <= $1),
-      (select max(t.seq) from transfers t where t.credit = a.id and t.seq <= $1)) end
-  from accounts a where a.opened <= $1 order by a.id`
+  with since as (
+    select distinct on (account) account, entry, previous, sum(change) over (partition by account) as change
+    from (
+      select debit as account, -amount as change, debit_entry as entry, debit_previous as previous
+      from transfers where seq > $1
+      union all
+      select credit, amount, credit_entry, credit_previous from transfers where seq > $1
+    ) as entries
+    order by account, entry
+  )
+  select a.id, a.owner, a.balance - coalesce(s.change, 0), a.opened,
+    case when s.account is null then a.version else greatest(a.opened, s.previous >> 20) end,
+    coalesce(s.entry - 1, a.entries), coalesce(s.previous, a.newest)
+  from accounts a left join since s on s.account = a.id
+  where a.opened <= $1 order by a.id`
 
 const SELECTS: { readonly [T in TableName]: string } = {
   accounts: ACCOUNTS_AT,

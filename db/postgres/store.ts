@@ -10,9 +10,11 @@ import { touchedBy } from '../state-machine/touched.ts'
 import type { BatchAt, Executed, LaneEntry, Position, Store } from '../store.ts'
 import { StoreError } from '../store.ts'
 import { AccountCache } from './account-cache.ts'
-import { storeError } from './errors.ts'
+import { isRowMismatch, storeError } from './errors.ts'
 import { type KeptRows, loadRows } from './load.ts'
+import { mismatchError } from './mismatch.ts'
 import { CoalescedReads, type ReadAnswer } from './reads.ts'
+import { type RowTypeOids, rowTypeOids } from './row-arrays.ts'
 import { Session } from './session.ts'
 import { COLUMNS, chainFrom, clientFrom, principalFrom } from './tables.ts'
 import { takeOver } from './takeover.ts'
@@ -55,6 +57,7 @@ type Connection = KeptRows & {
   readonly reader: Session
   readonly reads: CoalescedReads
   readonly epoch: string
+  readonly oids: RowTypeOids
   readonly clients: Map<number, ClientRow>
   position: Position
 }
@@ -146,9 +149,10 @@ export class PostgresStore implements Store {
       const keeper = await open(PATIENT)
       const { epoch, ...position } = await takeOver({ session: keeper, genesis, replica })
       const kept = await loadKept(keeper)
+      const oids = await rowTypeOids(keeper)
       const writer = await open(WRITING)
       const reader = await open(BY_INDEX)
-      return { keeper, writer, reader, reads: new CoalescedReads(reader), epoch, position, ...kept }
+      return { keeper, writer, reader, reads: new CoalescedReads(reader), epoch, oids, position, ...kept }
     } catch (error) {
       await Promise.all(opened.map((session) => session.close()))
       throw storeError(error, 'taking the database over')
@@ -162,9 +166,17 @@ export class PostgresStore implements Store {
       from: connection.position,
       to: position,
       epoch: connection.epoch,
+      oids: connection.oids,
       durable,
     })
-    await this.#attempt('committing', () => connection.writer.rows(statement), true)
+    const write = async () => {
+      try {
+        await connection.writer.rows(statement)
+      } catch (error) {
+        throw (isRowMismatch(error) && (await mismatchError(connection.reader, changes))) || error
+      }
+    }
+    await this.#attempt('committing', write, true)
     connection.position = position
     for (const { after } of changes.accounts) connection.accounts.put(after)
     connection.accounts.trim()

@@ -1,12 +1,13 @@
 import { digestToBytes } from '../../protocol/types.ts'
-import type { ClientRow, RequestMark } from '../rows.ts'
+import type { AccountRow, ChainRow, ClientRow, CustomerRow, RequestMark, TransferRow } from '../rows.ts'
 import type { Change, Changes } from '../state-machine/run-state.ts'
 import type { Position } from '../store.ts'
-import { byteaArray, int4Array, int8Array, textArray } from './arrays.ts'
 import { MOVED_ON, ROW_MISMATCH } from './errors.ts'
+import { type Column, type RowType, type RowTypeOids, rowArray } from './row-arrays.ts'
 import type { Statement } from './session.ts'
+import { COLUMNS, linkTo } from './tables.ts'
 
-/** One data-modifying CTE: writes `values` to one table, set-based. */
+/** One data-modifying CTE: writes rows to one table, set-based. */
 type Part = {
   readonly name: string
   /** Short for `name`, since Postgres cuts the names of prepared statements at 63 characters. */
@@ -14,8 +15,8 @@ type Part = {
   /** `$1` and on are this part's own values; they are renumbered when parts are put together. */
   readonly text: string
   readonly values: readonly (string | Buffer)[]
-  /** How many rows the write must hit; undefined when it cannot miss without an error. */
-  readonly rows?: number
+  /** How many rows the write must hit, in SQL over its values; undefined when it cannot miss without an error. */
+  readonly mustHit?: string
 }
 
 /**
@@ -30,14 +31,12 @@ export function writeStatement(args: {
   readonly to: Position
   readonly epoch: string
   readonly durable: boolean
+  readonly oids: RowTypeOids
 }): Statement {
   const parts = [
     moved(args),
-    ...accountParts(args.changes),
-    ...clientParts(args.changes),
-    ...customerParts(args.changes),
-    ...transferParts(args.changes),
-    chained(args.changes),
+    ...changedParts(args.changes, args.oids),
+    ...insertedParts(args.changes, args.oids),
   ]
   const name = `write-${parts.map(({ mark }) => mark).join('')}${args.durable ? '-durable' : ''}`
   let text = texts.get(name)
@@ -45,14 +44,11 @@ export function writeStatement(args: {
     text = textOf(parts, args.durable)
     texts.set(name, text)
   }
-  return { name, text, values: parts.flatMap(valuesOf) }
+  return { name, text, values: parts.flatMap(({ values }) => values) }
 }
 
 /** By name: there are as many as there are sets of parts. */
 const texts = new Map<string, string>()
-
-const valuesOf = ({ values, rows }: Part): (string | Buffer)[] =>
-  rows === undefined ? [...values] : [...values, String(rows)]
 
 function textOf(parts: readonly Part[], durable: boolean): string {
   const ctes: string[] = []
@@ -60,18 +56,18 @@ function textOf(parts: readonly Part[], durable: boolean): string {
   let base = 0
   for (const part of parts) {
     const from = base
-    const text = part.text.replace(/\$(\d+)/g, (_, n: string) => `$${from + Number(n)}`)
-    ctes.push(`${part.name} as (${text} returning 1)`)
-    base += valuesOf(part).length
-    if (part.rows !== undefined) {
+    const renumbered = (sql: string) => sql.replace(/\$(\d+)/g, (_, n: string) => `$${from + Number(n)}`)
+    ctes.push(`${part.name} as (${renumbered(part.text)} returning 1)`)
+    base += part.values.length
+    if (part.mustHit !== undefined) {
       const code = part.name === 'moved' ? MOVED_ON : ROW_MISMATCH
-      const count = `(select count(*) from ${part.name}) = $${base}::bigint`
+      const count = `(select count(*) from ${part.name}) = ${renumbered(part.mustHit)}`
       checks.push(`ledger_require(${count}, '${code}', '${part.name}')`)
     }
   }
   // In force until the end of this transaction, and so at its commit, for which the answer then waits [D4].
-  if (durable) checks.push(`set_config('synchronous_commit', 'on', true)`)
-  return `with ${ctes.join(',\n')}\nselect ${checks.join(', ')}`
+  const waits = durable ? `, set_config('synchronous_commit', 'on', true)` : ''
+  return `with ${ctes.join(',\n')}\nselect ${checks.join(' and ')}${waits}`
 }
 
 function moved(args: { readonly from: Position; readonly to: Position; readonly epoch: string }): Part {
@@ -88,141 +84,141 @@ function moved(args: { readonly from: Position; readonly to: Position; readonly 
       digestToBytes(from.chain),
       epoch,
     ],
-    rows: 1,
+    mustHit: '1',
   }
 }
 
-function* accountParts({ accounts }: Changes): Generator<Part> {
-  const opened = accounts.filter(({ before }) => before === undefined).map(({ after }) => after)
-  const changed = accounts.flatMap(({ before, after }) => (before === undefined ? [] : [{ before, after }]))
-  if (changed.length > 0) {
-    yield {
-      name: 'accounts_changed',
-      mark: 'A',
-      text: `update accounts a set balance = u.balance, version = u.version
-        from unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[])
-          as u (id, balance, version, expected_balance, expected_version)
-        where a.id = u.id and a.balance = u.expected_balance and a.version = u.expected_version`,
-      values: [
-        textArray(changed.map(({ after }) => after.id)),
-        int8Array(changed.map(({ after }) => after.balance)),
-        int8Array(changed.map(({ after }) => after.version)),
-        int8Array(changed.map(({ before }) => before.balance)),
-        int8Array(changed.map(({ before }) => before.version)),
-      ],
-      rows: changed.length,
-    }
-  }
-  if (opened.length > 0) {
-    yield {
-      name: 'accounts_opened',
-      mark: 'a',
-      text: `insert into accounts (id, owner, balance, opened, version)
-        select * from unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[])`,
-      values: [
-        textArray(opened.map(({ id }) => id)),
-        int8Array(opened.map(({ owner }) => owner)),
-        int8Array(opened.map(({ balance }) => balance)),
-        int8Array(opened.map((row) => row.opened)),
-        int8Array(opened.map(({ version }) => version)),
-      ],
-    }
-  }
-}
+/** A row that was there before the run. */
+type Update<Row> = Required<Change<Row>> & { readonly before: Row }
+const isUpdate = <Row>(change: Change<Row>): change is Update<Row> => change.before !== undefined
+const opened = <Row>(changes: readonly Change<Row>[]): Row[] =>
+  changes.flatMap(({ before, after }) => (before === undefined ? [after] : []))
+
+const ACCOUNT_CHANGE: readonly Column<Update<AccountRow>>[] = [
+  { type: 'text', of: ({ after }) => after.id },
+  { type: 'int8', of: ({ after }) => after.balance },
+  { type: 'int8', of: ({ after }) => after.version },
+  { type: 'int8', of: ({ after }) => after.entries },
+  { type: 'int8', of: ({ after }) => linkTo(after.newest) },
+  { type: 'int8', of: ({ before }) => before.balance },
+  { type: 'int8', of: ({ before }) => before.version },
+]
 
 const digestBytes = (mark: RequestMark | null): Buffer | null => mark && digestToBytes(mark.requestDigest)
 
-/** client, lane, number, request_digest, result, lookup_number, lookup_digest, version */
-const clientValues = (rows: readonly ClientRow[]): Buffer[] => [
-  int8Array(rows.map(({ client }) => client)),
-  int4Array(rows.map(({ lane }) => lane)),
-  int8Array(rows.map(({ real }) => real?.number ?? null)),
-  byteaArray(rows.map(({ real }) => digestBytes(real))),
-  byteaArray(rows.map(({ real }) => real?.result ?? null)),
-  int8Array(rows.map(({ lookup }) => lookup?.number ?? null)),
-  byteaArray(rows.map(({ lookup }) => digestBytes(lookup))),
-  int8Array(rows.map(({ version }) => version)),
+const CLIENT: readonly Column<ClientRow>[] = [
+  { type: 'int8', of: ({ client }) => client },
+  { type: 'int4', of: ({ lane }) => lane },
+  { type: 'int8', of: ({ real }) => real?.number ?? null },
+  { type: 'bytea', of: ({ real }) => digestBytes(real) },
+  { type: 'bytea', of: ({ real }) => real?.result ?? null },
+  { type: 'int8', of: ({ lookup }) => lookup?.number ?? null },
+  { type: 'bytea', of: ({ lookup }) => digestBytes(lookup) },
+  { type: 'int8', of: ({ version }) => version },
 ]
-const CLIENT_ARRAYS = `$1::bigint[], $2::integer[], $3::bigint[], $4::bytea[], $5::bytea[], $6::bigint[], $7::bytea[],
-  $8::bigint[]`
 
-function* clientParts({ clients }: Changes): Generator<Part> {
-  const fresh = clients.filter(({ before }) => before === undefined)
-  const changed = clients.filter(
-    (change): change is Required<Change<ClientRow>> => change.before !== undefined,
-  )
-  if (changed.length > 0) {
+const LANE_CHANGE: readonly Column<Update<ClientRow>>[] = [
+  ...CLIENT.map(({ type, of }) => ({ type, of: ({ after }) => of(after) }) as Column<Update<ClientRow>>),
+  { type: 'int8', of: ({ before }) => before.version },
+]
+
+function* changedParts({ accounts, clients }: Changes, oids: RowTypeOids): Generator<Part> {
+  const accountsChanged = accounts.filter(isUpdate)
+  if (accountsChanged.length > 0) {
+    yield {
+      name: 'accounts_changed',
+      mark: 'A',
+      text: `update accounts a
+        set balance = u.balance, version = u.version, entries = u.entries, newest = u.newest
+        from unnest($1::account_change[]) as u
+        where a.id = u.id and a.balance = u.expected_balance and a.version = u.expected_version`,
+      values: [rowArray(oids.account_change, ACCOUNT_CHANGE, accountsChanged)],
+      mustHit: 'cardinality($1)',
+    }
+  }
+  const lanesChanged = clients.filter(isUpdate)
+  if (lanesChanged.length > 0) {
     yield {
       name: 'lanes_changed',
       mark: 'L',
       text: `update client_table c set number = u.number, request_digest = u.request_digest, result = u.result,
           lookup_number = u.lookup_number, lookup_digest = u.lookup_digest, version = u.version
-        from unnest(${CLIENT_ARRAYS}, $9::bigint[]) as u (client, lane, number, request_digest, result,
-          lookup_number, lookup_digest, version, expected)
-        where c.client = u.client and c.lane = u.lane and c.version = u.expected`,
-      values: [
-        ...clientValues(changed.map(({ after }) => after)),
-        int8Array(changed.map(({ before }) => before?.version ?? null)),
-      ],
-      rows: changed.length,
-    }
-  }
-  if (fresh.length > 0) {
-    yield {
-      name: 'lanes_opened',
-      mark: 'l',
-      text: `insert into client_table (client, lane, number, request_digest, result, lookup_number, lookup_digest,
-          version) select * from unnest(${CLIENT_ARRAYS})`,
-      values: clientValues(fresh.map(({ after }) => after)),
+        from unnest($1::lane_change[]) as u
+        where c.client = u.client and c.lane = u.lane and c.version = u.expected_version`,
+      values: [rowArray(oids.lane_change, LANE_CHANGE, lanesChanged)],
+      mustHit: 'cardinality($1)',
     }
   }
 }
 
-function* customerParts({ customers }: Changes): Generator<Part> {
-  if (customers.length === 0) return
-  yield {
-    name: 'customers_recorded',
-    mark: 'c',
-    text: `insert into customers (owner, name, address, version)
-      select * from unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[])
-      on conflict (owner) do update
-      set name = excluded.name, address = excluded.address, version = excluded.version`,
-    values: [
-      int8Array(customers.map(({ owner }) => owner)),
-      textArray(customers.map(({ name }) => name)),
-      textArray(customers.map(({ address }) => address)),
-      int8Array(customers.map(({ version }) => version)),
-    ],
-  }
+const ACCOUNT: readonly Column<AccountRow>[] = [
+  { type: 'text', of: ({ id }) => id },
+  { type: 'int8', of: ({ owner }) => owner },
+  { type: 'int8', of: ({ balance }) => balance },
+  { type: 'int8', of: (row) => row.opened },
+  { type: 'int8', of: ({ version }) => version },
+  { type: 'int8', of: ({ entries }) => entries },
+  { type: 'int8', of: ({ newest }) => linkTo(newest) },
+]
+const CUSTOMER: readonly Column<CustomerRow>[] = [
+  { type: 'int8', of: ({ owner }) => owner },
+  { type: 'text', of: ({ name }) => name },
+  { type: 'text', of: ({ address }) => address },
+  { type: 'int8', of: ({ version }) => version },
+]
+const TRANSFER: readonly Column<TransferRow>[] = [
+  { type: 'int8', of: ({ seq }) => seq },
+  { type: 'int4', of: ({ index }) => index },
+  { type: 'text', of: ({ debit }) => debit },
+  { type: 'text', of: ({ credit }) => credit },
+  { type: 'int8', of: ({ amount }) => amount },
+  { type: 'int8', of: ({ debitEntry }) => debitEntry },
+  { type: 'int8', of: ({ debitPrevious }) => linkTo(debitPrevious) },
+  { type: 'int8', of: ({ creditEntry }) => creditEntry },
+  { type: 'int8', of: ({ creditPrevious }) => linkTo(creditPrevious) },
+]
+const CHAIN: readonly Column<ChainRow>[] = [
+  { type: 'int8', of: ({ seq }) => seq },
+  { type: 'bytea', of: ({ batchDigest }) => digestToBytes(batchDigest) },
+  { type: 'bytea', of: ({ repliesDigest }) => digestToBytes(repliesDigest) },
+  { type: 'bytea', of: ({ transfersDigest }) => digestToBytes(transfersDigest) },
+  { type: 'bytea', of: (row) => digestToBytes(row.chain) },
+]
+
+/** Whole rows of `table`, whose columns are `columns`, which are also those of its row type. */
+function inserted<Row>(
+  part: Pick<Part, 'name' | 'mark'> & {
+    readonly table: RowType & keyof typeof COLUMNS
+    readonly oids: RowTypeOids
+  },
+  columns: readonly Column<Row>[],
+  rows: readonly Row[],
+): Part[] {
+  if (rows.length === 0) return []
+  const { name, mark, table, oids } = part
+  const names = COLUMNS[table]
+  const text = `insert into ${table} (${names}) select ${names} from unnest($1::${table}[])`
+  return [{ name, mark, text, values: [rowArray(oids[table], columns, rows)] }]
 }
 
-function* transferParts({ transfers }: Changes): Generator<Part> {
-  if (transfers.length === 0) return
-  yield {
-    name: 'transferred',
-    mark: 't',
-    text: `insert into transfers (seq, index, debit, credit, amount)
-      select * from unnest($1::bigint[], $2::integer[], $3::text[], $4::text[], $5::bigint[])`,
-    values: [
-      int8Array(transfers.map(({ seq }) => seq)),
-      int4Array(transfers.map(({ index }) => index)),
-      textArray(transfers.map(({ debit }) => debit)),
-      textArray(transfers.map(({ credit }) => credit)),
-      int8Array(transfers.map(({ amount }) => amount)),
-    ],
-  }
+function insertedParts(
+  { accounts, clients, customers, transfers, chain }: Changes,
+  oids: RowTypeOids,
+): Part[] {
+  const recorded = inserted(
+    { name: 'customers_recorded', mark: 'c', table: 'customers', oids },
+    CUSTOMER,
+    customers,
+  )
+  return [
+    ...inserted({ name: 'accounts_opened', mark: 'a', table: 'accounts', oids }, ACCOUNT, opened(accounts)),
+    ...inserted({ name: 'lanes_opened', mark: 'l', table: 'client_table', oids }, CLIENT, opened(clients)),
+    ...recorded.map((part) => ({
+      ...part,
+      text: `${part.text} on conflict (owner) do update
+        set name = excluded.name, address = excluded.address, version = excluded.version`,
+    })),
+    ...inserted({ name: 'transferred', mark: 't', table: 'transfers', oids }, TRANSFER, transfers),
+    ...inserted({ name: 'chained', mark: 'h', table: 'chain', oids }, CHAIN, chain),
+  ]
 }
-
-const chained = ({ chain }: Changes): Part => ({
-  name: 'chained',
-  mark: 'h',
-  text: `insert into chain (seq, batch_digest, replies_digest, transfers_digest, chain)
-    select * from unnest($1::bigint[], $2::bytea[], $3::bytea[], $4::bytea[], $5::bytea[])`,
-  values: [
-    int8Array(chain.map(({ seq }) => seq)),
-    byteaArray(chain.map(({ batchDigest }) => digestToBytes(batchDigest))),
-    byteaArray(chain.map(({ repliesDigest }) => digestToBytes(repliesDigest))),
-    byteaArray(chain.map(({ transfersDigest }) => digestToBytes(transfersDigest))),
-    byteaArray(chain.map((row) => digestToBytes(row.chain))),
-  ],
-})

@@ -9,7 +9,7 @@ import {
 import { REFUSAL_DETAIL_CHARACTERS_MAX } from '../../protocol/results-codec.ts'
 import type { PrincipalId } from '../../protocol/types.ts'
 import { assertNever } from '../../protocol/types.ts'
-import type { AccountRow, PrincipalRow } from '../rows.ts'
+import type { PrincipalRow } from '../rows.ts'
 import type { RunState } from './run-state.ts'
 
 /**
@@ -88,7 +88,8 @@ function open(state: RunState, caller: Caller, operation: OpenOperation): Operat
   const principal = state.principal(owner)
   if (principal === undefined || principal.role === 'replica') return refused('unknown-owner', owner)
   if (state.account(account) !== undefined) return refused('account-exists', account)
-  state.putAccount({ id: account, owner, balance: 0n, opened: state.seq, version: state.seq })
+  const born = { opened: state.seq, version: state.seq, entries: 0, newest: null }
+  state.putAccount({ id: account, owner, balance: 0n, ...born })
   if (customer !== null) {
     state.putCustomer({ owner, name: customer.name, address: customer.address, version: state.seq })
   }
@@ -128,19 +129,9 @@ function move(state: RunState, caller: Caller, movement: Movement): OperationRes
   if (debit !== EXTERNAL_ACCOUNT && debitBalance < 0n) return refused('insufficient-funds', debit)
   if (debitBalance < -MONEY_MAX) return refused('balance-overflow', debit)
   if (creditBalance > MONEY_MAX) return refused('balance-overflow', credit)
-  state.putAccount(withBalance(from, debitBalance, state))
-  state.putAccount(withBalance(to, creditBalance, state))
-  const index = state.addTransfer({ debit, credit, amount })
-  return { kind: 'transferred', id: { seq: state.seq, index }, debitBalance, creditBalance }
+  const id = state.transfer({ debit: from, credit: to, amount })
+  return { kind: 'transferred', id, debitBalance, creditBalance }
 }
-
-const withBalance = (row: AccountRow, balance: bigint, state: RunState): AccountRow => ({
-  id: row.id,
-  owner: row.owner,
-  balance,
-  opened: row.opened,
-  version: state.seq,
-})
 
 /** Whether a row of that name can exist: only such names are ever looked up. */
 export const isAccountName = (account: AccountId): boolean =>

@@ -1,4 +1,4 @@
-import type { AccountId } from '../../protocol/operations.ts'
+import type { AccountId, TransferId } from '../../protocol/operations.ts'
 import type { Lane, PrincipalId, Seq } from '../../protocol/types.ts'
 import type { AccountRow, ChainRow, ClientRow, CustomerRow, PrincipalRow, TransferRow } from '../rows.ts'
 import { laneKey } from '../rows.ts'
@@ -30,6 +30,16 @@ export type Changes = {
   readonly transfers: readonly TransferRow[]
   readonly chain: readonly ChainRow[]
 }
+
+const movedBy = (row: AccountRow, change: bigint, id: TransferId): AccountRow => ({
+  id: row.id,
+  owner: row.owner,
+  balance: row.balance + change,
+  opened: row.opened,
+  version: id.seq,
+  entries: row.entries + 1,
+  newest: id,
+})
 
 /** The state as a run sees it: committed rows under the run's own changes. Owns those changes and their undoing. */
 export class RunState {
@@ -90,13 +100,31 @@ export class RunState {
     this.#clients.set(laneKey(row.client, row.lane), row)
   }
 
-  /** Returns the transfer's index in its batch. */
-  addTransfer(transfer: Pick<TransferRow, 'debit' | 'credit' | 'amount'>): number {
-    const index = this.#transfers.length - this.#transfersBefore
-    const { debit, credit, amount } = transfer
-    this.#transfers.push({ seq: this.#seq, index, debit, credit, amount })
+  /** Moves money: the transfer, and both rows as it leaves them, each the head of its own history. */
+  transfer({
+    debit,
+    credit,
+    amount,
+  }: {
+    readonly debit: AccountRow
+    readonly credit: AccountRow
+    readonly amount: bigint
+  }): TransferId {
+    const id = { seq: this.#seq, index: this.#transfers.length - this.#transfersBefore }
+    this.#transfers.push({
+      ...id,
+      debit: debit.id,
+      credit: credit.id,
+      amount,
+      debitEntry: debit.entries + 1,
+      debitPrevious: debit.newest,
+      creditEntry: credit.entries + 1,
+      creditPrevious: credit.newest,
+    })
     this.#undo?.push(() => this.#transfers.pop())
-    return index
+    this.putAccount(movedBy(debit, -amount, id))
+    this.putAccount(movedBy(credit, amount, id))
+    return id
   }
 
   /** The current batch's transfers, in order. */

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { PostgresStore } from '../../db/postgres/store.ts'
 import { seq } from '../../protocol/types.ts'
-import { ALICE, genesisOf, runOf } from '../unit/db/fixture.ts'
+import { ALICE, genesisOf, resultsOf, runOf, TELLER } from '../unit/db/fixture.ts'
 import { answerDroppingProxy, whileMetaIsLocked } from '../unit/db/postgres-faults.ts'
 import { type ScratchPostgres, type Sql, scratchPostgres, storeOn } from '../unit/db/scratch-postgres.ts'
 
@@ -179,18 +179,18 @@ describe('a database of someone else', () => {
 
 describe('rows changed behind the back', () => {
   test.each([
-    ['accounts_changed', `update accounts set balance = balance + 1 where id = 'a'`],
-    ['accounts_changed', `update accounts set version = 0 where id = 'a'`],
-    ['accounts_changed', `delete from accounts where id = 'a'`],
-    ['lanes_changed', 'update client_table set version = 0'],
-    ['lanes_changed', 'delete from client_table'],
-  ])('[CP6] %s: %s is noticed, not overwritten', async (part, tamper) => {
+    [`update accounts set balance = balance + 1 where id = 'a'`, 'row accounts a has balance 100 where'],
+    [`update accounts set version = 0 where id = 'a'`, 'row accounts a has version 0 where'],
+    [`delete from accounts where id = 'a'`, 'row accounts a is gone'],
+    ['update client_table set version = 0', `row client_table ${ALICE}/0 has version 0 where`],
+    ['delete from client_table', `row client_table ${ALICE}/0 is gone`],
+  ])('[CP6] %s is noticed and named, not overwritten', async (tamper, named) => {
     await withStore(async ({ store, sql }) => {
       await sql(tamper)
       const before = await sql('select * from accounts, client_table')
       const error = await failure(store.execute(runOf([[pay(2)]], 2), relaxed))
       expect(error).toMatchObject({ code: 'broken' })
-      expect(String(error)).toContain(part)
+      expect(String(error)).toContain(named)
       expect(await sql('select * from accounts, client_table')).toEqual(before)
       expect(await sql('select last_executed from meta')).toEqual([{ last_executed: '1' }])
     })
@@ -198,8 +198,32 @@ describe('rows changed behind the back', () => {
 
   test('a row that is in the way stops the replica', async () => {
     await withStore(async ({ store, sql }) => {
-      await sql(`insert into transfers values (2, 0, 'x', 'y', 1)`)
-      expect(await failure(store.execute(runOf([[pay(2)]], 2), relaxed))).toMatchObject({ code: 'broken' })
+      await sql(`insert into transfers values (2, 0, 'x', 'y', 1, 1, 0, 1, 0)`)
+      const error = await failure(store.execute(runOf([[pay(2)]], 2), relaxed))
+      expect(error).toMatchObject({ code: 'broken' })
+      expect(String(error)).toContain('Key (seq, index)=(2, 0) already exists')
+    })
+  })
+
+  test.each([
+    ['a circle of links', 'update transfers set debit_previous = 3 << 20 where seq = 1', 3],
+    ['a link into another history', 'update transfers set debit_previous = 2 << 20 where seq = 3', 1],
+    ['a head in another history', `update accounts set newest = 2 << 20 where id = 'a'`, 0],
+  ])('%s ends the history there', async (_, tamper, length) => {
+    await withStore(async ({ store, sql }) => {
+      const deposit = { kind: 'deposit' as const, account: 'c', amount: 1n }
+      await store.execute(
+        runOf([[{ client: TELLER, number: 1, operations: [deposit] }], [pay(2), pay(3)]], 2),
+        relaxed,
+      )
+      await sql(tamper)
+      const history = { kind: 'history' as const, account: 'a', before: null, limit: 10 }
+      const [done] = await store.execute(
+        runOf([[{ client: ALICE, number: 4, operations: [history] }]], 4),
+        relaxed,
+      )
+      const [result] = resultsOf(done)
+      expect(result?.kind === 'history' && result.entries).toHaveLength(length)
     })
   })
 })

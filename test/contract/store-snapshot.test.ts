@@ -130,7 +130,13 @@ describe('comparing two databases', () => {
     ['accounts', `update accounts set balance = balance + 1 where id = 'b'`, 'b', 'balance', ['58', '59']],
     ['accounts', `update accounts set owner = 1002 where id = 'a'`, 'a', 'owner', ['1001', '1002']],
     ['accounts', `delete from accounts where id = 'c'`, 'c', null, [expect.stringContaining('id=c'), null]],
-    ['accounts', `insert into accounts values ('z', 1001, 0, 0, 0)`, 'z', null, [null, expect.anything()]],
+    [
+      'accounts',
+      `insert into accounts values ('z', 1001, 0, 0, 0, 0, 0)`,
+      'z',
+      null,
+      [null, expect.anything()],
+    ],
     ['transfers', `update transfers set credit = 'c' where seq = 1`, '1/0', 'credit', ['b', 'c']],
     [
       'chain',

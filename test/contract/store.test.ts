@@ -4,7 +4,7 @@ import type { TableName, Tables } from '../../db/columns.ts'
 import { MemoryStore } from '../../db/memory-store.ts'
 import { DatabaseSnapshot } from '../../db/postgres/snapshot.ts'
 import type { Store } from '../../db/store.ts'
-import type { Operation } from '../../protocol/operations.ts'
+import type { Operation, TransferId } from '../../protocol/operations.ts'
 import { MONEY_MAX } from '../../protocol/operations.ts'
 import { NULL_BATCH } from '../../protocol/signing.ts'
 import { seq } from '../../protocol/types.ts'
@@ -181,6 +181,43 @@ describe.each([
       result.kind === 'history' ? [result.entries.map(({ amount }) => amount)] : [],
     )
     expect(pages).toEqual([[4n, 3n, 2n, 1n], [4n, 3n], [2n, 1n], [], [3n]])
+  })
+
+  test('pages through any depth of a long history, from any seq', async () => {
+    const store = (await bench()).open()
+    await store.connect()
+    const reference: TransferId[] = []
+    // A seq has 0 to 6 entries of `b`, now as the credited account and now as the debited one, among those of others.
+    const operationsAt = (at: number): Operation[] => [
+      ...Array.from({ length: at % 7 }, (_, i): Operation => {
+        const [from, to] = (at + i) % 2 === 0 ? ['a', 'b'] : ['b', 'a']
+        return { kind: 'transfer', from, to, amount: 1n }
+      }),
+      { kind: 'deposit', account: 'c', amount: 1n },
+    ]
+    for (let at = 1; at <= 60; at++) {
+      await store.execute(
+        runOf([[{ client: TELLER, number: at, operations: operationsAt(at) }]], at),
+        relaxed,
+      )
+      for (let index = 0; index < at % 7; index++) reference.unshift({ seq: seq(at), index })
+    }
+    const befores = Array.from({ length: 63 }, (_, at) => seq(at))
+    const pages = befores.map((before): Operation => ({ kind: 'history', account: 'b', before, limit: 7 }))
+    const [done] = await store.execute(
+      runOf([[{ client: TELLER, number: 61, operations: pages }]], 61),
+      relaxed,
+    )
+    const found = resultsOf(done).map((result) => (result.kind === 'history' ? result.entries : result))
+    expect(
+      found.map((page) => Array.isArray(page) && page.map(({ seq, index }) => ({ seq, index }))),
+    ).toEqual(
+      befores.map((before) => {
+        const below = reference.filter((entry) => entry.seq < before)
+        const page = below.slice(0, 7)
+        return below.length > 7 ? page.filter((entry) => entry.seq !== below[7]?.seq) : page
+      }),
+    )
   })
 
   test('[D3] a run that is not the next, has a gap, or crosses a checkpoint is this process own fault', async () => {
