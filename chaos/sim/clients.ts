@@ -1,0 +1,135 @@
+import { CLIENT_ID_MIN, type ClientId, clientId } from '../../protocol/types.ts'
+import type { Checks } from './checks.ts'
+import { ClientProcess, type Errand } from './client-process.ts'
+import { drawJob } from './workload.ts'
+import type { World } from './world.ts'
+
+type Member = {
+  readonly id: ClientId
+  process: ClientProcess
+  /** Jobs still to be begun. */
+  left: number
+  /** Begun and not over. */
+  running: number
+}
+
+/** All clients of a run and the workload they carry out, each with a few calls at a time. */
+export class Clients {
+  readonly #world: World
+  readonly #checks: Checks
+  readonly #members: Member[]
+
+  constructor(world: World, checks: Checks) {
+    this.#world = world
+    this.#checks = checks
+    const { clients, requests } = world.plan
+    this.#members = Array.from({ length: clients }, (_, index) => {
+      const id = clientId(CLIENT_ID_MIN + index)
+      const share = Math.floor(requests / clients) + (index < requests % clients ? 1 : 0)
+      return { id, process: this.#spawn(id, index), left: share, running: 0 }
+    })
+  }
+
+  get ids(): readonly ClientId[] {
+    return this.#members.map(({ id }) => id)
+  }
+
+  get outstanding(): number {
+    return this.#members.reduce((sum, { left, running }) => sum + left + running, 0)
+  }
+
+  start(): void {
+    this.#members.forEach((member, index) => {
+      member.process.start()
+      this.#goOn(index)
+    })
+  }
+
+  /** Kills a client's process and starts another with the same key, which asks what became of the open requests. */
+  restartOne(): void {
+    const index = this.#world.random.int(0, this.#members.length - 1)
+    const member = this.#members[index]
+    if (member === undefined) return
+    const { openErrands, unsettled } = member.process
+    member.process.kill()
+    const process = this.#spawn(member.id, index)
+    member.process = process
+    process.start()
+    this.#world.happenings.count('client restarted')
+    member.running = 0
+    const names = new Set<string>()
+    for (const errand of openErrands) {
+      if (errand.kind === 'lookup') names.add(errand.name.digest)
+      if (errand.kind !== 'submit') this.#begin(member, errand)
+    }
+    for (const name of unsettled) {
+      if (!names.has(name.digest)) this.#begin(member, { kind: 'lookup', name })
+    }
+    this.#goOn(index)
+  }
+
+  /** What waits, for the report of a run that is stuck. */
+  describeOutstanding(): string {
+    return this.#members
+      .filter(({ left, running }) => left + running > 0)
+      .map(({ id, left, process }) => {
+        const names = process.unsettled.map(({ lane, number }) => `${lane}/${number}`)
+        const kinds = process.openErrands.map(({ kind }) => kind)
+        return `c${id}: ${left} to begin, open [${kinds.join(' ')}], sent [${names.join(' ')}]`
+      })
+      .join('; ')
+  }
+
+  #spawn(id: ClientId, index: number): ClientProcess {
+    return new ClientProcess({
+      world: this.#world,
+      id,
+      checks: this.#checks,
+      hooks: {
+        onDone: () => this.#done(index),
+        onAgain: (errand) => this.#again(index, errand),
+      },
+    })
+  }
+
+  #begin(member: Member, errand: Errand): void {
+    member.running += 1
+    member.process.begin(errand)
+  }
+
+  #done(index: number): void {
+    const member = this.#members[index]
+    if (member === undefined) return
+    member.running -= 1
+    this.#goOn(index)
+  }
+
+  #again(index: number, errand: Errand): void {
+    const member = this.#members[index]
+    if (member === undefined) return
+    const { process } = member
+    this.#afterThinking(() => {
+      if (member.process === process) process.begin(errand)
+    })
+  }
+
+  /** Begins what may run beside what runs already, each after a pause. */
+  #goOn(index: number): void {
+    const member = this.#members[index]
+    if (member === undefined) return
+    while (member.left > 0 && member.running < this.#world.plan.clientSide.concurrency) {
+      member.left -= 1
+      member.running += 1
+      const { process } = member
+      const job = drawJob(this.#world.random, member.id)
+      this.#afterThinking(() => {
+        if (member.process === process) process.begin(job)
+      })
+    }
+  }
+
+  #afterThinking(work: () => void): void {
+    const { queue, random, plan } = this.#world
+    queue.after(random.exponential(plan.clientSide.thinkUs), work)
+  }
+}

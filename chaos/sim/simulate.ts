@@ -1,0 +1,178 @@
+/**
+ * The deterministic simulator: n replicas and their clients in one process, real core, client core, codec, channel,
+ * vote-log frames and bank; simulated clock, network, disks and databases. One seed replays one run bit for bit.
+ *
+ *   simulate({ seed: 7 })                          one run; never throws for what the run did, see `failure`
+ *   for (const report of campaign({ fromSeed: 1, runs: 100 })) ...     one report at a time, for progress
+ *   for await (const report of campaignInParallel({ fromSeed: 1, runs: 1000, workers: 2 })) ...     parallel.ts
+ *   summarize(reports)                             what happened how often: the campaign's *sometimes* assertions
+ *   formatFailure(report)                          the seed, the command that replays it, what failed, the last lines
+ *
+ * A run has two phases. First *safety*: each seed draws which faults are on and how strong (see plan.ts), and after
+ * each event the checks of check/ look at what changed: agreement, executed once, money conserved, no promise
+ * contradicted or sent before it was durable, answers equal to what was executed and never older than what was known.
+ * Then *liveness*: everything heals; every request must complete, and all replicas become equal while the cluster is
+ * idle. Time-outs are in simulated time.
+ *
+ * For the command `pbft simulate --seed N [--runs M] [--replicas N] [--clients C] [--requests R]
+ * [--faults swarm|all|none|KIND,KIND...] [--trace]`: exit 0 when no report has a failure, else 1 with `formatFailure`
+ * of each; `--trace` asks for `trace: true` and prints `report.lines`. `report.command` names just these flags.
+ */
+import { drawPlan, type FaultSelection, type Plan } from './plan.ts'
+import { Random } from './random.ts'
+import type { Sabotage } from './sabotage.ts'
+import { Simulation } from './simulation.ts'
+import { Violation, type ViolationKind } from './violation.ts'
+
+export { FAULT_KINDS, type FaultKind, type FaultSelection, type Plan } from './plan.ts'
+export type { Sabotage } from './sabotage.ts'
+export type { ViolationKind } from './violation.ts'
+
+const FAILURE_LINES = 40
+const CLIENTS = 8
+const REQUESTS = 200
+
+export type SimOptions = {
+  /** A whole number; its lower 32 bits count. */
+  readonly seed: number
+  /** Drawn from the seed when left out: mostly 4. */
+  readonly replicas?: number
+  /** 8 when left out. */
+  readonly clients?: number
+  /** Calls over all clients; 200 when left out. */
+  readonly requests?: number
+  /** 'swarm' when left out. */
+  readonly faults?: FaultSelection
+  /** Keep a line of text for each message and event. */
+  readonly trace?: boolean
+  /** Breaks replicas on purpose. */
+  readonly sabotage?: Sabotage
+}
+
+export type SimFailure = { readonly kind: ViolationKind; readonly message: string; readonly atMs: number }
+
+export type SimReport = {
+  readonly seed: number
+  /** What replays it: `pbft simulate --seed N ...`. */
+  readonly command: string
+  readonly plan: Plan
+  readonly failure: SimFailure | null
+  /** Equal for equal runs. */
+  readonly traceHash: string
+  /** Only under `trace`, or when it failed. */
+  readonly lines: readonly string[]
+  readonly simulatedMs: number
+  readonly batches: number
+  readonly datagrams: number
+  readonly happenings: Readonly<Record<string, number>>
+}
+
+export function simulate(options: SimOptions): SimReport {
+  const report = runOnce(options)
+  if (report.failure === null || options.trace === true) return report
+  // The run is replayed for its lines: keeping them in every run would cost more than this.
+  return runOnce({ ...options, trace: true })
+}
+
+function runOnce(options: SimOptions): SimReport {
+  const random = new Random(options.seed)
+  const { seed, clients = CLIENTS, requests = REQUESTS, faults = 'swarm', replicas } = options
+  const plan = drawPlan(random, {
+    seed,
+    clients,
+    requests,
+    faults,
+    ...(replicas === undefined ? {} : { replicas }),
+  })
+  const simulation = new Simulation({
+    plan,
+    random,
+    verbose: options.trace === true,
+    sabotage: options.sabotage ?? {},
+  })
+  const { world } = simulation
+  const failure = attempt(simulation)
+  return {
+    seed,
+    command: commandOf(options),
+    plan,
+    failure,
+    traceHash: world.trace.hash,
+    lines: world.trace.lines,
+    simulatedMs: world.queue.nowUs / 1000,
+    batches: simulation.height,
+    datagrams: world.network.datagrams,
+    happenings: world.happenings.snapshot(),
+  }
+}
+
+/** Only what differs from the defaults. Sabotage has no flag: it is for tests. */
+function commandOf({ seed, replicas, clients, requests, faults }: SimOptions): string {
+  const flags: string[] = [`--seed ${seed}`, '--runs 1']
+  if (replicas !== undefined) flags.push(`--replicas ${replicas}`)
+  if (clients !== undefined && clients !== CLIENTS) flags.push(`--clients ${clients}`)
+  if (requests !== undefined && requests !== REQUESTS) flags.push(`--requests ${requests}`)
+  if (faults !== undefined && faults !== 'swarm') {
+    flags.push(`--faults ${typeof faults === 'string' ? faults : faults.join(',')}`)
+  }
+  return `pbft simulate ${flags.join(' ')}`
+}
+
+function attempt(simulation: Simulation): SimFailure | null {
+  const at = () => simulation.world.queue.nowUs / 1000
+  try {
+    simulation.run()
+    return null
+  } catch (error) {
+    if (error instanceof Violation) {
+      const cause = error.cause instanceof Error ? `\n${error.cause.stack}` : ''
+      return { kind: error.kind, message: error.message + cause, atMs: at() }
+    }
+    const message = error instanceof Error ? (error.stack ?? error.message) : String(error)
+    return { kind: 'exception', message, atMs: at() }
+  }
+}
+
+export type CampaignOptions = Omit<SimOptions, 'seed' | 'trace'> & {
+  readonly fromSeed: number
+  readonly runs: number
+}
+
+/** The runs of consecutive seeds, one at a time. */
+export function* campaign({ fromSeed, runs, ...options }: CampaignOptions): Generator<SimReport> {
+  for (let seed = fromSeed; seed < fromSeed + runs; seed++) yield simulate({ ...options, seed })
+}
+
+export type CampaignSummary = {
+  readonly runs: number
+  readonly failures: readonly SimReport[]
+  /** Over all runs, in order of name. */
+  readonly happenings: Readonly<Record<string, number>>
+}
+
+export function summarize(reports: Iterable<SimReport>): CampaignSummary {
+  const totals = new Map<string, number>()
+  const failures: SimReport[] = []
+  let runs = 0
+  for (const report of reports) {
+    runs += 1
+    if (report.failure !== null) failures.push(report)
+    for (const [name, count] of Object.entries(report.happenings)) {
+      totals.set(name, (totals.get(name) ?? 0) + count)
+    }
+  }
+  const happenings = Object.fromEntries([...totals].sort(([a], [b]) => (a < b ? -1 : 1)))
+  return { runs, failures, happenings }
+}
+
+/** For people: what failed and how to see it again. */
+export function formatFailure(report: SimReport): string {
+  const { seed, failure, plan, lines } = report
+  if (failure === null) return `seed ${seed}: no failure`
+  return [
+    `seed ${seed} failed at ${failure.atMs.toFixed(3)} ms: ${failure.kind}: ${failure.message}`,
+    `n=${plan.replicas} K=${plan.cluster.checkpointInterval} in flight ${plan.cluster.inFlightMax}, faults: ${plan.faults.join(' ') || 'none'}`,
+    ...lines.slice(-FAILURE_LINES),
+    `again: ${report.command}`,
+  ].join('\n')
+}

@@ -1,0 +1,18 @@
+import type { EventQueue } from './event-queue.ts'
+import type { Cast } from './genesis.ts'
+import type { Happenings } from './happenings.ts'
+import type { Network } from './network.ts'
+import type { Plan } from './plan.ts'
+import type { Random } from './random.ts'
+import type { Trace } from './trace.ts'
+
+/** What everything in one run shares. */
+export type World = {
+  readonly plan: Plan
+  readonly cast: Cast
+  readonly random: Random
+  readonly queue: EventQueue
+  readonly network: Network
+  readonly trace: Trace
+  readonly happenings: Happenings
+}
