@@ -7,6 +7,7 @@ import {
   parseCluster,
   parseGenesis,
 } from '../protocol/config.ts'
+import { openUdp, UdpError } from '../protocol/udp.ts'
 import { ClusterClaim } from './local-cluster/claims.ts'
 import { bundleOf, clusterPaths } from './local-cluster/layout.ts'
 import { servingPid } from './local-cluster/process-identity.ts'
@@ -25,6 +26,7 @@ export type LocalClusterEvent =
   | { readonly kind: 'died'; readonly replica: number; readonly exit: ReplicaExit }
   /** One that died serves again, as a process of somebody else, who also stops it. */
   | { readonly kind: 'returned'; readonly replica: number; readonly pid: number }
+  | { readonly kind: 'left'; readonly replica: number }
   | { readonly kind: 'stopped'; readonly replica: number }
 
 /** @throws ConfigError */
@@ -47,6 +49,17 @@ async function textOf(path: string): Promise<{ name: string; text: string }> {
     )
   }
 }
+
+/** `file` is the cluster file that names the port. */
+export const portTaken = (
+  file: string,
+  { id, cause }: { readonly id: number; readonly cause: UdpError },
+): ConfigError =>
+  new ConfigError(
+    `${file}: replicas.${id}: ${cause.message}. Stop what uses it, or give replica ${id} another port there and in ` +
+      'the cluster.json of every bundle.',
+    { cause },
+  )
 
 /** Replica processes and their databases on one machine: started together, stopped together. */
 export class LocalCluster {
@@ -96,15 +109,17 @@ export class LocalCluster {
 
   /**
    * All at once. When one does not start, the rest is stopped again.
-   * @throws ReplicaStartError @throws AlreadyRunningError
+   * @throws ReplicaStartError @throws AlreadyRunningError @throws ConfigError when a port is taken
    */
   async start(): Promise<void> {
     try {
       for (const replica of await this.#claim.endOrphans(this.#ids)) {
         this.#onEvent({ kind: 'orphan-stopped', replica })
       }
+      await Promise.all(this.cluster.replicas.map((replica) => this.#requireFreePort(replica)))
       const starts = await Promise.allSettled(this.#ids.map((id) => this.startReplica(id)))
       for (const start of starts) if (start.status === 'rejected') throw start.reason
+      this.#requireNotStopping()
     } catch (error) {
       await this.stop()
       throw error
@@ -112,16 +127,32 @@ export class LocalCluster {
     this.#watch = setInterval(() => void this.#lookForReturned(), WATCH_INTERVAL_MS)
   }
 
+  /** Said before anything starts: replicas take their ports last, after their databases. */
+  async #requireFreePort({ id, host, port }: ClusterFile['replicas'][number]): Promise<void> {
+    try {
+      const udp = await openUdp({ host, port, onDatagram: () => undefined })
+      await udp.close()
+    } catch (error) {
+      if (!(error instanceof UdpError)) throw error
+      throw portTaken(clusterPaths(this.directory).cluster, { id, cause: error })
+    }
+  }
+
   /** One replica, which must not be running. Resolves when it serves. @throws ReplicaStartError */
   async startReplica(id: number): Promise<void> {
     if (this.#processes.has(id)) throw new Error(`replica ${id} is running already`)
+    this.#requireNotStopping()
     const replica = await ReplicaProcess.spawn(id, bundleOf(this.directory, id))
     this.#processes.set(id, replica)
     void replica.exited.then((exit) => this.#onExit(replica, exit))
-    await this.#claim.started(id, replica.pid)
+    this.#claim.started(id, replica.pid)
     await replica.ready
     this.#dead.delete(id)
     this.#onEvent({ kind: 'ready', replica: id, pid: replica.pid })
+  }
+
+  #requireNotStopping(): void {
+    if (this.#stopping !== undefined) throw new Error('the cluster is being stopped')
   }
 
   /** SIGKILL: nothing of the process survives, its database server does. Resolves when it is gone. */
@@ -143,7 +174,7 @@ export class LocalCluster {
     for (const id of this.#dead) {
       const pid = await servingPid(bundleOf(this.directory, id))
       if (pid === undefined) {
-        if (this.#returned.delete(id)) this.#onEvent({ kind: 'stopped', replica: id })
+        if (this.#returned.delete(id)) this.#onEvent({ kind: 'left', replica: id })
       } else if (!this.#returned.has(id) && !this.#processes.has(id)) {
         this.#returned.add(id)
         this.#onEvent({ kind: 'returned', replica: id, pid })
@@ -165,14 +196,14 @@ export class LocalCluster {
       ...[...this.#processes.values()].map((replica) => attempt(this.#stopReplica(replica))),
       ...[...this.#dead].map((id) => attempt(this.#stopDatabase(id))),
     ])
-    await this.#claim.release()
+    this.#claim.release()
     if (failures.length > 0) throw failures[0]
   }
 
   async #stopReplica(replica: ReplicaProcess): Promise<void> {
-    const { signal, code } = await replica.stop()
-    // Killed, or gone on its way up: its database may still run.
-    if (signal !== null || code !== 0) await this.#stopDatabase(replica.id)
+    const { code, signal } = await replica.stop()
+    // Where it was killed, or stopped on its way up, its database may still run.
+    if (!replica.isReady || code !== 0 || signal !== null) await this.#stopDatabase(replica.id)
     this.#onEvent({ kind: 'stopped', replica: replica.id })
   }
 
@@ -180,11 +211,15 @@ export class LocalCluster {
   async #stopDatabase(id: number): Promise<void> {
     const directory = bundleOf(this.directory, id)
     if ((await servingPid(directory)) !== undefined) return
-    const bundle = await loadBundle(directory)
-    const { database } = bundle.own
-    if (database.kind === 'embedded') {
+    const bundle = await loadBundle(directory).catch((error: unknown) => {
+      // A bundle that no replica could start from has no database that runs.
+      if (error instanceof ConfigError) return undefined
+      throw error
+    })
+    const database = bundle?.own.database
+    if (database?.kind === 'embedded') {
       await stopEmbedded(database.dataDirectory ?? bundlePaths(directory).postgres)
-    } else if (database.kind === 'docker') {
+    } else if (bundle !== undefined && database?.kind === 'docker') {
       await (await openDatabase(bundle)).stop()
     }
   }

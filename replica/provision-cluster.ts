@@ -16,7 +16,7 @@ import { keyPairFromSeed, randomBytes, SEED_BYTES } from '../protocol/crypto.ts'
 import type { AccountId } from '../protocol/operations.ts'
 import { CLUSTER_ID_BYTES } from '../protocol/signing.ts'
 import { CLIENT_ID_MIN, replicaId } from '../protocol/types.ts'
-import { bundleOf, clusterPaths } from './local-cluster/layout.ts'
+import { bundleOf, clientKeyOf, clusterPaths } from './local-cluster/layout.ts'
 import { bundlePaths } from './runtime/bundle.ts'
 import { VoteLog } from './runtime/vote-log/vote-log.ts'
 
@@ -24,7 +24,9 @@ import { VoteLog } from './runtime/vote-log/vote-log.ts'
 export type ClusterPlan = {
   readonly addresses: readonly { readonly host: string; readonly port: number }[]
   readonly databases: readonly DatabaseConfig[]
-  /** They belong to the one client that genesis admits, a teller. Balances are minor units. */
+  /** Tellers that genesis admits: each connected program needs an identity of its own. At least 1. */
+  readonly clients: number
+  /** They belong to the first client. Balances are minor units. */
   readonly accounts: readonly { readonly id: AccountId; readonly balance: bigint }[]
   /** K; undefined: the default. */
   readonly checkpointInterval?: number | undefined
@@ -35,7 +37,7 @@ export type ClusterPlan = {
 export type ClusterTexts = {
   readonly genesis: string
   readonly cluster: string
-  readonly client: string
+  readonly clients: readonly string[]
   readonly replicas: readonly string[]
 }
 
@@ -47,7 +49,7 @@ export function planCluster(
   random: (bytes: number) => Uint8Array = randomBytes,
 ): ClusterTexts {
   const seeds = plan.addresses.map(() => random(SEED_BYTES))
-  const clientSeed = random(SEED_BYTES)
+  const clientSeeds = Array.from({ length: plan.clients }, () => random(SEED_BYTES))
   const genesis = textOf({
     version: 1,
     clusterId: hexOf(random(CLUSTER_ID_BYTES)),
@@ -57,15 +59,13 @@ export function planCluster(
       checkpointInterval: plan.checkpointInterval ?? DEFAULT_PARAMETERS.checkpointInterval,
     },
     replicas: seeds.map((seed, id) => ({ id, publicKey: publicKeyOf(seed) })),
-    clients: [
-      {
-        id: CLIENT_ID_MIN,
-        name: CLIENT_NAME,
-        address: null,
-        publicKey: publicKeyOf(clientSeed),
-        role: 'teller',
-      },
-    ],
+    clients: clientSeeds.map((seed, i) => ({
+      id: CLIENT_ID_MIN + i,
+      name: i === 0 ? CLIENT_NAME : `${CLIENT_NAME}-${i + 1}`,
+      address: null,
+      publicKey: publicKeyOf(seed),
+      role: 'teller',
+    })),
     accounts: plan.accounts.map(({ id, balance }) => ({ id, owner: CLIENT_ID_MIN, balance: `${balance}` })),
   })
   const parsed = parsePlanned(genesis)
@@ -75,11 +75,10 @@ export function planCluster(
     replicas: plan.addresses.map(({ host, port }, id) => ({ id, host, port })),
     tuning: { ...DEFAULT_TUNING, ...plan.tuning },
   }
-  const client: ClientPrivateFile = { version: 1, id: CLIENT_ID_MIN, secretSeed: hexOf(clientSeed) }
   return {
     genesis,
     cluster: textOf(cluster),
-    client: textOf(client),
+    clients: clientSeeds.map((seed, i) => textOf(clientFileOf(CLIENT_ID_MIN + i, seed))),
     replicas: seeds.map((seed, id) => textOf(privateFileOf(plan, id, seed))),
   }
 }
@@ -92,6 +91,12 @@ function privateFileOf(plan: ClusterPlan, id: number, seed: Uint8Array): Replica
   if (database === undefined) throw new RangeError(`replica ${id} has no database`)
   return { version: 1, id, secretSeed: hexOf(seed), database }
 }
+
+const clientFileOf = (id: number, seed: Uint8Array): ClientPrivateFile => ({
+  version: 1,
+  id,
+  secretSeed: hexOf(seed),
+})
 
 const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
 const publicKeyOf = (seed: Uint8Array): string => hexOf(keyPairFromSeed(seed).publicKey)
@@ -111,7 +116,9 @@ export async function writeCluster(directory: string, texts: ClusterTexts): Prom
     // A server of another user has its files in a bundle: mkdtemp's 0700 would keep it out.
     await chmod(staging, 0o755)
     await writePublic(clusterPaths(staging), texts)
-    await writeFile(clusterPaths(staging).client, texts.client, { mode: 0o600, flush: true })
+    await Promise.all(
+      texts.clients.map((text, i) => writeFile(clientKeyOf(staging, i), text, { mode: 0o600, flush: true })),
+    )
     await Promise.all(
       texts.replicas.map((text, id) => writeBundle(bundleOf(staging, id), { id, text, texts })),
     )

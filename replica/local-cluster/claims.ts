@@ -1,4 +1,5 @@
-import { readFile, rm, writeFile } from 'node:fs/promises'
+import { writeFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import * as v from 'valibot'
 import { DirectoryLock } from '../runtime/vote-log/directory-lock.ts'
 import { VoteLogError } from '../runtime/vote-log/vote-log-error.ts'
@@ -70,15 +71,14 @@ export class ClusterClaim {
     return orphans.map(({ id }) => id)
   }
 
-  async started(id: number, pid: number): Promise<void> {
+  /** At once, so that replicas that start side by side don't overwrite each other's entry. */
+  started(id: number, pid: number): void {
     this.#started.set(id, pid)
     const replicas = [...this.#started].map(([id, pid]) => ({ id, pid }))
-    await writeFile(clusterPaths(this.#directory).up, `${JSON.stringify({ replicas })}\n`)
+    writeFileSync(clusterPaths(this.#directory).up, `${JSON.stringify({ replicas })}\n`)
   }
 
-  /** Everything that was started has been stopped. */
-  async release(): Promise<void> {
-    await rm(clusterPaths(this.#directory).up, { force: true })
+  release(): void {
     this.#lock.release()
   }
 

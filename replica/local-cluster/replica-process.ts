@@ -4,6 +4,8 @@ import { createInterface } from 'node:readline'
 
 /** Its own end: log made durable, database stopped. */
 const STOP_PATIENCE_MS = 30_000
+/** A first start makes a database, which can't be stopped half-way without leaving what makes it behind. */
+const START_PATIENCE_MS = 30_000
 const LAST_WORDS_LINES_MAX = 10
 
 export type ReplicaExit = {
@@ -27,6 +29,7 @@ export class ReplicaProcess {
   readonly exited: Promise<ReplicaExit>
   readonly #child: ChildProcess
   #lastWords: string[] = []
+  #isReady = false
 
   private constructor(id: number, child: ChildProcess & { readonly pid: number }) {
     this.id = id
@@ -67,11 +70,20 @@ export class ReplicaProcess {
     const { promise, resolve } = Promise.withResolvers<void>()
     if (child.stdout !== null) {
       createInterface({ input: child.stdout }).on('line', (line) => {
-        if (line.includes('"ready":true')) resolve()
+        if (!line.includes('"ready":true')) return
+        this.#isReady = true
+        resolve()
       })
     }
     const ended = await Promise.race([promise, this.exited])
-    if (ended !== undefined) throw new ReplicaStartError(`replica ${this.id}: ${describeExit(ended)}`)
+    if (ended !== undefined) {
+      throw new ReplicaStartError(`replica ${this.id} did not start: ${describeExit(ended)}`)
+    }
+  }
+
+  /** It serves, or did before it ended. */
+  get isReady(): boolean {
+    return this.#isReady
   }
 
   /** Any end is fine; `exited` tells. */
@@ -79,7 +91,12 @@ export class ReplicaProcess {
     this.#child.kill(signal)
   }
 
+  /** One that is on its way up gets there first. */
   async stop(): Promise<ReplicaExit> {
+    const { promise: outOfPatience, resolve } = Promise.withResolvers<void>()
+    const waiting = setTimeout(resolve, START_PATIENCE_MS)
+    await Promise.race([this.ready.catch(() => undefined), this.exited, outOfPatience])
+    clearTimeout(waiting)
     this.kill('SIGTERM')
     const timer = setTimeout(() => this.kill('SIGKILL'), STOP_PATIENCE_MS)
     const exit = await this.exited
@@ -90,7 +107,7 @@ export class ReplicaProcess {
 
 export function describeExit({ code, signal, lastWords }: ReplicaExit): string {
   if (lastWords !== '') return lastWords
-  return signal === null ? `ended with exit code ${code}` : `was ended by ${signal}`
+  return signal === null ? `exit code ${code}` : signal
 }
 
 /** The sources in a checkout, the compiled file in an installed package. */

@@ -1,0 +1,56 @@
+import type { CommandModule } from './program.ts'
+
+export type CommandEntry = {
+  readonly name: string
+  readonly summary: string
+  readonly load: () => Promise<CommandModule>
+}
+
+/** In the order in which a newcomer meets them. */
+export const COMMANDS: readonly CommandEntry[] = [
+  {
+    name: 'demo',
+    summary: 'show it all in under 20 s: order, kill a replica under load, catch up, compare databases',
+    load: () => import('./commands/demo.ts'),
+  },
+  {
+    name: 'up',
+    summary: 'run a cluster on this machine, in the foreground',
+    load: () => import('./commands/up.ts'),
+  },
+  {
+    name: 'client',
+    summary: 'bank from the command line, a script or a prompt',
+    load: () => import('./commands/client.ts'),
+  },
+  {
+    name: 'status',
+    summary: 'say of each replica whether it is up, and how far it is',
+    load: () => import('./commands/status.ts'),
+  },
+  {
+    name: 'check',
+    summary: 'hold all databases against each other, row by row',
+    load: () => import('./commands/check.ts'),
+  },
+  {
+    name: 'bench',
+    summary: 'measure throughput, latency and CPU',
+    load: () => import('./commands/bench.ts'),
+  },
+  {
+    name: 'simulate',
+    summary: 'run simulated clusters with faults; a seed replays a run',
+    load: () => import('./commands/simulate.ts'),
+  },
+  {
+    name: 'init',
+    summary: 'make keys, genesis and one bundle per host',
+    load: () => import('./commands/init.ts'),
+  },
+  {
+    name: 'replica',
+    summary: 'run one replica from its bundle, as on its own host',
+    load: () => import('./commands/replica.ts'),
+  },
+]

@@ -1,0 +1,59 @@
+import { type Command, InvalidArgumentError } from 'commander'
+import { WORKLOADS, type Workload } from '../../chaos/workload/operations.ts'
+import { examples, wholeNumber } from '../arguments.ts'
+import type { ExitCode } from '../exit-code.ts'
+import { withScope } from '../scope.ts'
+
+export type BenchOptions = {
+  readonly cluster?: string
+  readonly clients: number
+  readonly concurrency: number
+  readonly workload: Workload
+  readonly seconds: number
+  readonly warmup: number
+  readonly accounts: number
+  readonly replicas: number
+  readonly seed: number
+  readonly micro?: boolean
+  readonly json?: boolean
+}
+
+export function define(command: Command, exit: (code: ExitCode) => void): void {
+  command
+    .option('--cluster <directory>', 'a running cluster (default: a new one, removed at the end)')
+    .option('--clients <c>', 'identities, each with its own connections', wholeNumber(1, 8), 1)
+    .option('--concurrency <n>', 'callers of each client that wait for an answer', wholeNumber(1, 10_000), 64)
+    .option('--workload <kind>', `one of ${WORKLOADS.join(', ')}`, workloadFrom, 'transfer')
+    .option('--seconds <s>', 'how long to measure', wholeNumber(1, 86_400), 10)
+    .option('--warmup <s>', 'how long to run before that', wholeNumber(0, 3_600), 2)
+    .option('--accounts <n>', 'how many accounts', wholeNumber(2, 1_000_000), 10_000)
+    .option('--replicas <n>', 'of the new cluster', wholeNumber(4, 100), 4)
+    .option('--seed <n>', 'which operations are drawn', wholeNumber(0, 2 ** 31), 1)
+    .option('--micro', 'measure the primitives instead: sign, verify, seal, encode, one consensus round')
+    .option('--json', 'print one JSON document')
+    .addHelpText(
+      'after',
+      `${examples(
+        'pbft bench',
+        'pbft bench --concurrency 1 --workload read --seconds 5',
+        'pbft bench --cluster .run/cluster --clients 4 --json',
+        'pbft bench --micro',
+      )}
+
+transfer moves 1 between two random accounts; read asks for a balance; mixed is half transfers, 40% reads, and a few
+deposits and withdrawals. Latencies are those of calls that were answered; errors are calls that were not.`,
+    )
+    .action(async (options: BenchOptions) => exit(await bench(options)))
+}
+
+function workloadFrom(text: string): Workload {
+  const found = WORKLOADS.find((workload) => workload === text)
+  if (found === undefined) throw new InvalidArgumentError(`It must be one of ${WORKLOADS.join(', ')}.`)
+  return found
+}
+
+async function bench(options: BenchOptions): Promise<ExitCode> {
+  if (options.micro === true) return (await import('../bench/micro.ts')).benchMicro(options)
+  const { benchCluster } = await import('../bench/cluster.ts')
+  return withScope((scope) => benchCluster(scope, options))
+}

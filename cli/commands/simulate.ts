@@ -1,0 +1,119 @@
+import { type Command, InvalidArgumentError } from 'commander'
+import {
+  type CampaignSummary,
+  campaign,
+  formatFailure,
+  type SimReport,
+  simulate as simulateSeed,
+  summarize,
+} from '../../chaos/sim/simulate.ts'
+import { table } from '../../client/format.ts'
+import { examples, wholeNumber } from '../arguments.ts'
+import { EXIT, type ExitCode } from '../exit-code.ts'
+import { invocation } from '../invocation.ts'
+import { listed, plural } from '../words.ts'
+import { REPLICAS_OPTION_MAX } from './limits.ts'
+
+const SEED_MAX = 2 ** 32 - 1
+const PROGRESS_INTERVAL_MS = 250
+
+type Options = {
+  readonly seed: number
+  readonly runs: number
+  readonly replicas?: number
+  readonly faults: FaultSelection
+  readonly trace?: boolean
+  readonly json?: boolean
+}
+
+export function define(command: Command, exit: (code: ExitCode) => void): void {
+  command
+    .requiredOption('--seed <n>', 'the first run; equal seeds give equal runs', wholeNumber(0, SEED_MAX))
+    .option('--runs <m>', 'how many consecutive seeds', wholeNumber(1, 10_000_000), 1)
+    .option(
+      '--replicas <n>',
+      'at least 4 (default: drawn from the seed)',
+      wholeNumber(4, REPLICAS_OPTION_MAX),
+    )
+    .option('--faults <which>', 'swarm: a random subset per seed; all; none', faultsFrom, 'swarm')
+    .option('--trace', 'print a line for each event and message (of few runs)')
+    .option('--json', 'print one JSON document')
+    .addHelpText(
+      'after',
+      examples('pbft simulate --seed 1 --runs 1000', 'pbft simulate --seed 17 --trace | less'),
+    )
+    .action((options: Options) => exit(simulate(options)))
+}
+
+type FaultSelection = 'swarm' | 'all' | 'none'
+
+function faultsFrom(text: string): FaultSelection {
+  if (text === 'swarm' || text === 'all' || text === 'none') return text
+  throw new InvalidArgumentError('It must be swarm, all or none.')
+}
+
+type Choices = { readonly faults: FaultSelection; readonly replicas?: number }
+
+function simulate(options: Options): ExitCode {
+  const { seed, runs, replicas, faults, trace = false, json = false } = options
+  const choices: Choices = { faults, ...(replicas === undefined ? {} : { replicas }) }
+  const startedMs = performance.now()
+  const reports = trace ? traced(seed, runs, choices) : campaign({ fromSeed: seed, runs, ...choices })
+  const summary = summarize(json ? reports : watched(reports, { runs, options }))
+  const runsPerSecond = (summary.runs * 1_000) / (performance.now() - startedMs)
+  if (json) {
+    const failures = summary.failures.map(({ seed, failure, traceHash }) => ({ seed, failure, traceHash }))
+    process.stdout.write(`${JSON.stringify({ ...summary, failures, runsPerSecond })}\n`)
+  } else {
+    printSummary(summary, runsPerSecond)
+  }
+  return summary.failures.length === 0 ? EXIT.pass : EXIT.fail
+}
+
+function* traced(seed: number, runs: number, choices: Choices): Generator<SimReport> {
+  for (let i = 0; i < runs; i++) yield simulateSeed({ ...choices, seed: seed + i, trace: true })
+}
+
+/** Says how far it is, and of each failure at once how to see it again. */
+function* watched(
+  reports: Iterable<SimReport>,
+  { runs, options }: { readonly runs: number; readonly options: Options },
+): Generator<SimReport> {
+  const isTerminal = process.stderr.isTTY
+  const startedMs = performance.now()
+  let shownMs = startedMs
+  let done = 0
+  for (const report of reports) {
+    done += 1
+    if (isTerminal) process.stderr.write('\r\x1b[K')
+    if (options.trace === true) process.stdout.write(`${report.lines.join('\n')}\n`)
+    if (report.failure !== null) {
+      process.stdout.write(`${formatFailure(report)}\n${replayCommand(report.seed, options)}\n\n`)
+    }
+    if (isTerminal && performance.now() - shownMs >= PROGRESS_INTERVAL_MS) {
+      shownMs = performance.now()
+      const perSecond = (done * 1_000) / (shownMs - startedMs)
+      process.stderr.write(`${done} of ${plural(runs, 'run')}, ${perSecond.toFixed(1)} a second`)
+    }
+    yield report
+  }
+  if (isTerminal) process.stderr.write('\r\x1b[K')
+}
+
+/** With every choice that made this run what it was. */
+function replayCommand(seed: number, { replicas, faults }: Options): string {
+  const choices = [
+    replicas === undefined ? '' : ` --replicas ${replicas}`,
+    faults === 'swarm' ? '' : ` --faults ${faults}`,
+  ]
+  return `replay it: ${invocation()} simulate --seed ${seed}${choices.join('')} --trace`
+}
+
+function printSummary({ runs, failures, happenings }: CampaignSummary, runsPerSecond: number): void {
+  const rows = Object.entries(happenings).map(([what, count]) => [what, `${count}`])
+  process.stdout.write(`${table(['what happened', 'times'], rows)}\n\n`)
+  process.stdout.write(
+    `${plural(runs, 'run')}, ${failures.length} failed, ${runsPerSecond.toFixed(1)} runs a second\n`,
+  )
+  if (failures.length > 0) process.stdout.write(`failed seeds: ${listed(failures.map(({ seed }) => seed))}\n`)
+}

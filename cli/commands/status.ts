@@ -1,0 +1,105 @@
+import type { Command } from 'commander'
+import { table } from '../../client/format.ts'
+import { inspectReplicas } from '../../client/inspect.ts'
+import type { ReplicaReport } from '../../protocol/inspection.ts'
+import { quorumOf } from '../../protocol/quorum.ts'
+import { replicaId } from '../../protocol/types.ts'
+import { examples } from '../arguments.ts'
+import { claimKey } from '../client-key.ts'
+import { EXIT, type ExitCode } from '../exit-code.ts'
+import { DEFAULT_CLUSTER } from '../invocation.ts'
+import { listed } from '../words.ts'
+
+type Options = { readonly cluster: string; readonly json?: boolean }
+
+/** How long a replica may take to answer: a handshake and a question, with room for a busy machine. */
+const ANSWER_TIMEOUT_MS = 2_000
+const DIGEST_SHOWN = 12
+
+export function define(command: Command, exit: (code: ExitCode) => void): void {
+  command
+    .option('--cluster <directory>', "the cluster's directory", DEFAULT_CLUSTER)
+    .option('--json', 'print one JSON document')
+    .addHelpText(
+      'after',
+      `${examples('pbft status', 'pbft status --cluster bank --json')}\n\nExit code 1 when the cluster can order nothing now.`,
+    )
+    .action(async (options: Options) => exit(await status(options)))
+}
+
+async function status({ cluster, json = false }: Options): Promise<ExitCode> {
+  const key = await claimKey(cluster)
+  const replicas = key.files.cluster.replicas
+  try {
+    const reports = await inspectReplicas(key.files, { timeoutMs: ANSWER_TIMEOUT_MS })
+    const rows = replicas.map(({ id, host, port }) => ({
+      replica: id,
+      address: `${host}:${port}`,
+      report: reports.get(replicaId(id)),
+    }))
+    const verdict = judge(rows)
+    if (json) process.stdout.write(`${JSON.stringify({ ...verdict, replicas: rows.map(toJson) })}\n`)
+    else process.stdout.write(`${table(HEADERS, rows.map(toCells))}\n\n${verdict.summary}\n`)
+    return verdict.orders ? EXIT.pass : EXIT.fail
+  } finally {
+    key.release()
+  }
+}
+
+export type StatusRow = {
+  readonly replica: number
+  readonly address: string
+  readonly report: ReplicaReport | undefined
+}
+
+const HEADERS = ['replica', 'up', 'view', 'role', 'executed', 'chain', 'peers', 'address', 'database']
+
+function toCells({ replica, address, report }: StatusRow): string[] {
+  if (report === undefined) return [`${replica}`, 'no answer', '', '', '', '', '', address, '']
+  const { view, lastExecuted, chain, peers, database } = report
+  return [
+    `${replica}`,
+    `pid ${report.pid}`,
+    `${view}`,
+    roleOf(report),
+    `${lastExecuted}`,
+    chain.slice(0, DIGEST_SHOWN),
+    listed(peers),
+    address,
+    `${database.url}${database.connected ? '' : ' (not connected)'}`,
+  ]
+}
+
+const roleOf = ({ replica, primary }: ReplicaReport): string => (replica === primary ? 'primary' : 'backup')
+
+const toJson = ({ replica, address, report }: StatusRow) =>
+  report === undefined
+    ? { replica, address, up: false }
+    : { address, up: true, role: roleOf(report), ...report }
+
+/** Whether requests can be ordered now, by what the replicas say of themselves. */
+export function judge(rows: readonly StatusRow[]): {
+  readonly orders: boolean
+  readonly up: number
+  readonly quorum: number
+  readonly summary: string
+} {
+  const { quorum, f } = quorumOf(rows.length)
+  const reports = rows.flatMap(({ report }) => report ?? [])
+  const up = reports.length
+  const facts = { up, quorum }
+  if (up < quorum) {
+    const down = rows.filter(({ report }) => report === undefined).map(({ replica }) => replica)
+    const summary = `no quorum: ${up} of ${rows.length} replicas answer, ${quorum} are needed (no answer from ${listed(down)})`
+    return { ...facts, orders: false, summary }
+  }
+  const view = Math.max(...reports.map((report) => report.view))
+  const primary = view % rows.length
+  if (!reports.some(({ replica }) => replica === primary)) {
+    const summary = `no primary: replica ${primary} leads view ${view} and does not answer; nothing is ordered until it is back`
+    return { ...facts, orders: false, summary }
+  }
+  const spare = up - quorum
+  const summary = `${up} of ${rows.length} replicas are up; ${Math.min(spare, f)} more may fail`
+  return { ...facts, orders: true, summary }
+}

@@ -1,0 +1,87 @@
+import { InterruptedError } from './failure.ts'
+
+type Cleanup = () => Promise<unknown> | unknown
+
+/** What was started, to be ended in reverse order however the work ends. */
+export class Scope {
+  readonly #cleanups: Cleanup[] = []
+  readonly #aborted = new AbortController()
+  #closed = false
+
+  /** Aborts when the work is interrupted: loops look at it. */
+  get signal(): AbortSignal {
+    return this.#aborted.signal
+  }
+
+  /** Runs `cleanup` when the scope ends; at once when it has ended already. */
+  defer(cleanup: Cleanup): void {
+    if (this.#closed) void run(cleanup)
+    else this.#cleanups.push(cleanup)
+  }
+
+  abort(): void {
+    this.#aborted.abort()
+  }
+
+  /** @returns what went wrong, first failure first; everything is tried */
+  async close(): Promise<unknown[]> {
+    const failures: unknown[] = []
+    for (let next = this.#cleanups.pop(); next !== undefined; next = this.#cleanups.pop()) {
+      failures.push(...(await run(next)))
+    }
+    this.#closed = true
+    return failures
+  }
+}
+
+async function run(cleanup: Cleanup): Promise<unknown[]> {
+  try {
+    await cleanup()
+    return []
+  } catch (error) {
+    return [error]
+  }
+}
+
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
+/** The first of the signals that ask a process to end. Later ones change nothing: cleaning up goes on. */
+export function onEndSignal(listener: (signal: NodeJS.Signals) => void): () => void {
+  for (const signal of SIGNALS) process.on(signal, listener)
+  return () => {
+    for (const signal of SIGNALS) process.off(signal, listener)
+  }
+}
+
+/**
+ * Runs `work` and then everything that it deferred: when it returns, throws, is interrupted by a signal, or when
+ * something is thrown that nobody catches.
+ * @throws InterruptedError after the cleanup, when a signal came
+ */
+export async function withScope<T>(work: (scope: Scope) => Promise<T>): Promise<T> {
+  const scope = new Scope()
+  const { promise: cut, reject } = Promise.withResolvers<never>()
+  const stopListening = onEndSignal((signal) => {
+    if (!scope.signal.aborted) process.stderr.write('\nstopping ...\n')
+    scope.abort()
+    reject(new InterruptedError(`interrupted by ${signal}`))
+  })
+  process.on('uncaughtException', reject)
+  process.on('unhandledRejection', reject)
+  let failures: unknown[] = []
+  try {
+    const working = work(scope)
+    // After an interruption it may still fail, because what it uses is taken away.
+    working.catch(() => undefined)
+    return await Promise.race([working, cut])
+  } finally {
+    cut.catch(() => undefined)
+    failures = await scope.close()
+    stopListening()
+    process.off('uncaughtException', reject)
+    process.off('unhandledRejection', reject)
+    for (const failure of failures) {
+      process.stderr.write(`pbft: while stopping: ${failure instanceof Error ? failure.message : failure}\n`)
+    }
+  }
+}

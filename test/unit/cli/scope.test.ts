@@ -1,0 +1,48 @@
+import { expect, test } from 'vitest'
+import { InterruptedError } from '../../../cli/failure.ts'
+import { type Scope, withScope } from '../../../cli/scope.ts'
+
+test('what was started last is ended first, and the result is kept', async () => {
+  const ended: string[] = []
+  const result = await withScope(async (scope) => {
+    scope.defer(() => ended.push('first'))
+    scope.defer(async () => ended.push('second'))
+    return 'done'
+  })
+  expect({ result, ended }).toEqual({ result: 'done', ended: ['second', 'first'] })
+})
+
+test('a failure ends everything, also what cannot be ended', async () => {
+  const ended: string[] = []
+  const work = async (scope: Scope) => {
+    scope.defer(() => ended.push('first'))
+    scope.defer(() => Promise.reject(new Error('does not end')))
+    throw new Error('work failed')
+  }
+  await expect(withScope(work)).rejects.toThrow('work failed')
+  expect(ended).toEqual(['first'])
+})
+
+test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
+  '%s ends everything and is an interruption',
+  async (signal) => {
+    const ended: string[] = []
+    const listeners = process.listenerCount(signal)
+    const working = withScope(async (scope) => {
+      scope.defer(() => ended.push('it'))
+      process.emit(signal)
+      expect(scope.signal.aborted).toBe(true)
+      return new Promise<never>(() => undefined)
+    })
+    await expect(working).rejects.toBeInstanceOf(InterruptedError)
+    expect(ended).toEqual(['it'])
+    expect(process.listenerCount(signal)).toBe(listeners)
+  },
+)
+
+test('what is deferred after the end is ended at once', async () => {
+  const ended: string[] = []
+  const scope = await withScope(async (scope) => scope)
+  scope.defer(() => ended.push('late'))
+  expect(ended).toEqual(['late'])
+})

@@ -1,0 +1,60 @@
+import { describe, expect, test } from 'vitest'
+import { judge, type StatusRow } from '../../../cli/commands/status.ts'
+import type { ReplicaReport } from '../../../protocol/inspection.ts'
+
+const report = (replica: number, view: number, replicas: number): ReplicaReport => ({
+  replica,
+  pid: 1,
+  upMs: 1,
+  view,
+  primary: view % replicas,
+  lastExecuted: 0,
+  chain: '',
+  lowWaterMark: 0,
+  peers: [],
+  database: { url: '', connected: true, pid: null },
+  committed: {},
+  executed: { batches: 0, operations: 0 },
+  cpu: { userMs: 0, systemMs: 0 },
+  memory: { rssBytes: 0, heapUsedBytes: 0 },
+  counters: {},
+})
+
+const rows = (replicas: number, down: readonly number[], view = 0): StatusRow[] =>
+  Array.from({ length: replicas }, (_, replica) => ({
+    replica,
+    address: '',
+    report: down.includes(replica) ? undefined : report(replica, view, replicas),
+  }))
+
+describe('whether a cluster can order', () => {
+  test('it can with everybody up, and says how many more may fail', () => {
+    expect(judge(rows(4, []))).toMatchObject({
+      orders: true,
+      summary: '4 of 4 replicas are up; 1 more may fail',
+    })
+    expect(judge(rows(7, [3]))).toMatchObject({
+      orders: true,
+      summary: '6 of 7 replicas are up; 1 more may fail',
+    })
+  })
+
+  test('it can with f down', () => {
+    expect(judge(rows(4, [3]))).toMatchObject({ orders: true, up: 3, quorum: 3 })
+  })
+
+  test('it cannot with more than f down: no quorum, and who does not answer', () => {
+    const { orders, summary } = judge(rows(4, [1, 3]))
+    expect(orders).toBe(false)
+    expect(summary).toBe('no quorum: 2 of 4 replicas answer, 3 are needed (no answer from 1 and 3)')
+  })
+
+  test('it cannot without its primary', () => {
+    expect(judge(rows(4, [0]))).toMatchObject({
+      orders: false,
+      summary: expect.stringMatching(/^no primary: replica 0/),
+    })
+    expect(judge(rows(4, [0], 2))).toMatchObject({ orders: true })
+    expect(judge(rows(4, [2], 6))).toMatchObject({ orders: false })
+  })
+})
