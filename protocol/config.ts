@@ -21,7 +21,13 @@ const integer = (min: number, max: number) =>
 
 const replicaIdSchema = integer(0, CLIENT_ID_MIN - 1)
 const clientIdSchema = integer(CLIENT_ID_MIN, 2 ** 32 - 1)
-const nameSchema = v.pipe(v.string(), v.minLength(1), v.maxLength(NAME_CHARACTERS_MAX))
+/** Postgres' text holds no NUL, and a terminal shows no control characters. */
+const textSchema = v.pipe(
+  v.string(),
+  v.maxLength(NAME_CHARACTERS_MAX),
+  v.check((text) => text.isWellFormed() && !/\p{Cc}/u.test(text), 'must be text without control characters'),
+)
+const nameSchema = v.pipe(textSchema, v.minLength(1))
 
 /** Whole minor units in quotes, since JSON numbers lose precision above 2^53. */
 const moneySchema = v.pipe(
@@ -71,7 +77,7 @@ const genesisSchema = v.pipe(
       v.strictObject({
         id: clientIdSchema,
         name: nameSchema,
-        address: v.nullable(v.pipe(v.string(), v.maxLength(NAME_CHARACTERS_MAX))),
+        address: v.nullable(textSchema),
         publicKey: hex(32),
         role: v.picklist(['customer', 'teller']),
       }),

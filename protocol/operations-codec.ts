@@ -52,14 +52,24 @@ export function operationFromFields(value: unknown): Operation {
   const fields = Reader.of(value)
   const kind = fields.integer(255)
   if (kind === KIND.linked) {
-    return { kind: 'linked', operations: fields.list(LINKED_OPERATIONS_MAX, simpleOperation) }
+    return ended(fields, { kind: 'linked', operations: fields.list(LINKED_OPERATIONS_MAX, simpleOperation) })
   }
-  if (kind === KIND.lookup) return { kind: 'lookup' }
+  if (kind === KIND.lookup) return ended(fields, { kind: 'lookup' })
   return simpleOperation(value)
+}
+
+/** `operation`, when nothing follows what was read of it. */
+function ended<T>(fields: Reader, operation: T): T {
+  if (fields.remaining > 0) throw new MalformedError('too many fields')
+  return operation
 }
 
 function simpleOperation(value: unknown): SimpleOperation {
   const fields = Reader.of(value)
+  return ended(fields, simpleFromFields(fields))
+}
+
+function simpleFromFields(fields: Reader): SimpleOperation {
   const text = () => fields.string(STRING_CHARACTERS_MAX)
   switch (fields.integer(255)) {
     case KIND.open:

@@ -1,5 +1,7 @@
-import type { Batch, BodiesWanted, Committed, Status, Vote } from '../../protocol/messages.ts'
+import type { BodiesWanted, Committed, Status, Vote } from '../../protocol/messages.ts'
 import type { PrincipalId, ReplicaId, Seq } from '../../protocol/types.ts'
+import type { Answers } from './answers.ts'
+import { bitmapOf, hasBit, setBit } from './bitmap.ts'
 import { Certificate } from './certificate.ts'
 import type { Checkpoints } from './checkpoint.ts'
 import { type CoreConfig, peersOf } from './config.ts'
@@ -8,23 +10,18 @@ import type { Execution } from './execution.ts'
 import type { SlotLog } from './log.ts'
 import type { NormalCase } from './normal-case.ts'
 import type { Outbox } from './outbox.ts'
-import type { CommittedEntry } from './vote-record.ts'
 
 /** How far above what is executed here committed batches are taken from others. */
 const AHEAD_MAX = 512
-/** Bodies in one answer, and slots whose votes are sent again in one. */
-const ANSWER_BYTES_MAX = 250_000
-const ANSWER_SLOTS_MAX = 64
-const WORDS_MAX = 128
-/** Bodies that one peer gets in a period of statusBusyMs. */
-const PERIOD_BYTES_MAX = 1_000_000
+/** Proofs of one peer that may fail in a tick; then only its word counts. */
+const FAILED_PROOFS_MAX = 16
 /** So far behind is more than messages in flight explain: ask at once, not at the next tick. */
 const BEHIND_MIN = 8
 
 /**
- * [CP5] Catch-up by messages. STATUS says what a replica has; the answer is what it lacks. Committed batches come from
- * one peer at a time, which is replaced when nothing arrives; each is proven by q COMMIT signatures or by the own
- * word of f+1 replicas.
+ * [CP5] Catch-up by messages: says what this replica has, asks for what it lacks, and takes what is proven. Committed
+ * batches come from one peer at a time, which is replaced when nothing arrives; each is proven by q COMMIT signatures
+ * or by the own word of f+1 replicas.
  */
 export class CatchUp {
   readonly #config: CoreConfig
@@ -33,23 +30,24 @@ export class CatchUp {
   readonly #execution: Execution
   readonly #normalCase: NormalCase
   readonly #checkpoints: Checkpoints
+  readonly #answers: Answers
   readonly #peers: readonly ReplicaId[]
   /** What each peer last said it executed. */
   readonly #executedAt = new Map<ReplicaId, Seq>()
   /** Replicas' own words for what is committed, by seq, within AHEAD_MAX. */
   readonly #words = new Map<Seq, Certificate>()
-  readonly #pending = new Map<CheckId, Committed>()
-  /** Peers whose answer is being read from the vote log. */
-  readonly #reading = new Map<ReplicaId, { readonly bodies: boolean }>()
-  /** When votes were last sent again to a peer, in the caller's milliseconds. */
-  readonly #answeredAt = new Map<ReplicaId, number>()
-  /** Bodies sent to a peer since then. */
-  readonly #answeredBytes = new Map<ReplicaId, number>()
+  readonly #pending = new Map<CheckId, { readonly from: ReplicaId; readonly message: Committed }>()
+  /** How many proofs of each peer did not hold since the last tick. */
+  readonly #failed = new Map<ReplicaId, number>()
+  /** Seqs whose proof is being verified. */
+  readonly #checking = new Set<Seq>()
   #asked: BodiesWanted | null = null
+  /** The last entry of the answer is still to come. */
+  #answering = false
   #wordsWanted = false
   #source = 0
   /** Of the last tick, to see whether anything moved. */
-  #before = { executed: -1, frontier: -1 }
+  #before: { readonly executed: Seq; readonly frontier: Seq }
   #idleMs = 0
 
   constructor(args: {
@@ -59,6 +57,7 @@ export class CatchUp {
     execution: Execution
     normalCase: NormalCase
     checkpoints: Checkpoints
+    answers: Answers
   }) {
     this.#config = args.config
     this.#outbox = args.outbox
@@ -66,8 +65,10 @@ export class CatchUp {
     this.#execution = args.execution
     this.#normalCase = args.normalCase
     this.#checkpoints = args.checkpoints
+    this.#answers = args.answers
     this.#peers = peersOf(args.config)
     this.#source = args.config.self
+    this.#before = this.#progress()
   }
 
   // --- asking
@@ -84,10 +85,11 @@ export class CatchUp {
 
   /** While something is stuck STATUS goes out at every tick, else once in statusIdleMs. */
   onTimeout(): void {
-    const { lastExecuted: executed, frontier } = this.#execution
-    const moved = executed !== this.#before.executed || frontier !== this.#before.frontier
-    this.#before = { executed, frontier }
+    const now = this.#progress()
+    const moved = now.executed !== this.#before.executed || now.frontier !== this.#before.frontier
+    this.#before = now
     this.#idleMs += this.#config.statusBusyMs
+    this.#failed.clear()
     const stuck = !moved && this.#incomplete()
     if (stuck) this.#replaceSource()
     if (stuck || this.#idleMs >= this.#config.statusIdleMs) {
@@ -95,6 +97,10 @@ export class CatchUp {
       this.#sendStatus(this.#peers)
     }
     this.#arm()
+  }
+
+  #progress(): { readonly executed: Seq; readonly frontier: Seq } {
+    return { executed: this.#execution.lastExecuted, frontier: this.#execution.frontier }
   }
 
   #arm(): void {
@@ -136,14 +142,15 @@ export class CatchUp {
   #sendStatus(to: readonly ReplicaId[]): void {
     const wanted = this.#wanted()
     this.#asked = wanted
+    this.#answering = wanted !== null
     this.#outbox.send(to, this.#status(wanted))
   }
 
   #status(bodies: BodiesWanted | null): Status {
     const { lowWaterMark, window } = this.#log
-    const accepted = new Uint8Array(Math.ceil(window / 8))
-    const prepared = new Uint8Array(accepted.length)
-    const committed = new Uint8Array(accepted.length)
+    const accepted = bitmapOf(window)
+    const prepared = bitmapOf(window)
+    const committed = bitmapOf(window)
     for (const slot of this.#log.all()) {
       const bit = slot.seq - lowWaterMark - 1
       if (slot.accepted !== null) setBit(accepted, bit)
@@ -170,6 +177,7 @@ export class CatchUp {
     const wanted = this.#wanted()
     if (wanted === null || wanted.after === this.#asked?.after) return
     this.#asked = wanted
+    this.#answering = true
     this.#outbox.send([wanted.source], this.#status(wanted))
   }
 
@@ -184,7 +192,7 @@ export class CatchUp {
     if (batch !== null && batch.digest !== digest) return this.#outbox.reject(from, 'wrong-digest')
     const words = this.#wordsOn(seq)
     words.add({ replica, digest, signature: EMPTY })
-    if (words.count(digest) < this.#config.quorum.weak) return this.#checkProof(message)
+    if (words.count(digest) < this.#config.quorum.weak) return this.#checkProof(replica, message)
     this.#onProven(message, 'words')
     this.#afterEntry(message)
   }
@@ -203,9 +211,10 @@ export class CatchUp {
     return words
   }
 
-  #checkProof(message: Committed): void {
+  #checkProof(from: ReplicaId, message: Committed): void {
     const { view, seq, digest, commits, batch } = message
-    if (batch === null) return
+    if (batch === null || this.#checking.has(seq)) return
+    if ((this.#failed.get(from) ?? 0) >= FAILED_PROOFS_MAX) return this.#afterEntry(message)
     const { quorum, n } = this.#config.quorum
     const voters = new Map(commits.filter(({ replica }) => replica < n).map((vote) => [vote.replica, vote]))
     if (voters.size < quorum) {
@@ -216,16 +225,23 @@ export class CatchUp {
       statement: { type: 'commit' as const, view, seq, signer: replica, digests: [digest] },
       signature,
     }))
-    this.#pending.set(this.#outbox.verify(claims), message)
+    this.#checking.add(seq)
+    this.#pending.set(this.#outbox.verify(claims), { from, message })
   }
 
   onVerified(check: CheckId, valid: readonly boolean[]): boolean {
-    const message = this.#pending.get(check)
-    if (message === undefined) return false
+    const pending = this.#pending.get(check)
+    if (pending === undefined) return false
     this.#pending.delete(check)
+    const { from, message } = pending
+    this.#checking.delete(message.seq)
     if (valid.every((verdict) => verdict)) this.#onProven(message, 'proof')
-    // Signatures of COMMITs were logged unverified [NC4]: an honest source may hold a liar's bad one.
-    else this.#wordsWanted = true
+    else {
+      // COMMITs were logged unverified [NC4]: an honest source may hold a liar's bad one, so this proves nothing
+      // against it; but what it can make this replica verify is bounded.
+      this.#failed.set(from, (this.#failed.get(from) ?? 0) + 1)
+      this.#wordsWanted = true
+    }
     this.#afterEntry(message)
     return true
   }
@@ -252,7 +268,9 @@ export class CatchUp {
   }
 
   #afterEntry({ last }: Committed): void {
-    if (last) this.#askOn()
+    if (!last) return
+    this.#answering = false
+    this.#askOn()
   }
 
   /** Words at or below what is executed are of no more use. */
@@ -264,26 +282,17 @@ export class CatchUp {
       this.#asked = null
       this.#wordsWanted = false
       this.#outbox.observe({ kind: 'caught-up', seq: this.#execution.frontier })
-    } else if (this.#asked.after < this.#execution.frontier) this.#askOn()
+    } else if (!this.#answering) this.#askOn()
   }
 
-  // --- answering
+  // --- what others say
 
   onStatus(from: PrincipalId, status: Status, nowMs: number): void {
     const peer = this.#peers.find((id) => id === from)
     if (peer === undefined) return this.#outbox.reject(from, 'not-own-vote')
     this.#executedAt.set(peer, status.lastExecuted)
-    const sinceMs = nowMs - (this.#answeredAt.get(peer) ?? Number.NEGATIVE_INFINITY)
-    if (sinceMs >= this.#config.statusBusyMs / 2) {
-      this.#answeredAt.set(peer, nowMs)
-      this.#answeredBytes.delete(peer)
-      this.#resendVotes(peer, status)
-      this.#checkpoints.resend(peer, status.lowWaterMark)
-      if (this.#lacks(status)) this.#sendStatus([peer])
-    }
-    if (status.bodies?.source === this.#config.self)
-      this.#read(peer, { after: status.bodies.after, bodies: true })
-    else if (status.wordsWanted) this.#read(peer, { after: status.lastExecuted, bodies: false })
+    if (status.checkpoint !== null) this.#checkpoints.onCheckpoint(from, status.checkpoint)
+    if (this.#answers.answer(peer, status, nowMs) && this.#lacks(status)) this.#sendStatus([peer])
     if (this.#target() - this.#execution.frontier >= BEHIND_MIN) this.#askOn()
   }
 
@@ -296,65 +305,7 @@ export class CatchUp {
     }
     return false
   }
-
-  #resendVotes(peer: ReplicaId, status: Status): void {
-    let slots = 0
-    for (const slot of this.#log.all()) {
-      const bit = slot.seq - status.lowWaterMark - 1
-      if (bit < 0 || slot.seq <= status.lastExecuted || hasBit(status.committed, bit)) continue
-      slots += 1
-      if (slots > ANSWER_SLOTS_MAX) return
-      this.#normalCase.resend(peer, slot, {
-        accepted: !hasBit(status.accepted, bit),
-        prepared: !hasBit(status.prepared, bit),
-      })
-    }
-  }
-
-  #read(peer: ReplicaId, { after, bodies }: { after: Seq; bodies: boolean }): void {
-    if (this.#reading.has(peer) || after >= this.#execution.lastExecuted) return
-    if ((this.#answeredBytes.get(peer) ?? 0) > PERIOD_BYTES_MAX) return
-    this.#reading.set(peer, { bodies })
-    this.#outbox.effect({
-      type: 'read-committed',
-      reader: peer,
-      after,
-      upTo: (bodies
-        ? this.#execution.lastExecuted
-        : Math.min(after + WORDS_MAX, this.#execution.lastExecuted)) as Seq,
-      bytesMax: ANSWER_BYTES_MAX,
-    })
-  }
-
-  onCommittedRead(reader: ReplicaId, entries: readonly CommittedEntry[]): void {
-    const reading = this.#reading.get(reader)
-    if (reading === undefined) return
-    this.#reading.delete(reader)
-    const bytes = reading.bodies ? entries.reduce((sum, { batch }) => sum + bytesOf(batch), 0) : 0
-    this.#answeredBytes.set(reader, (this.#answeredBytes.get(reader) ?? 0) + bytes)
-    entries.forEach(({ seq, digest, view, commits, batch }, index) => {
-      const last = index === entries.length - 1
-      this.#outbox.send([reader], {
-        type: 'committed',
-        seq,
-        digest,
-        view,
-        commits: reading.bodies ? commits : [],
-        batch: reading.bodies ? batch : null,
-        last,
-      })
-    })
-  }
 }
 
 /** A word is said on the sender's channel, not signed. */
 const EMPTY = new Uint8Array(0)
-
-const bytesOf = ({ requests }: Batch): number => requests.reduce((sum, { body }) => sum + body.length, 0)
-
-function setBit(bitmap: Uint8Array, bit: number): void {
-  bitmap[bit >> 3] = (bitmap[bit >> 3] ?? 0) | (1 << (bit & 7))
-}
-
-const hasBit = (bitmap: Uint8Array, bit: number): boolean =>
-  (((bitmap[bit >> 3] ?? 0) >> (bit & 7)) & 1) === 1

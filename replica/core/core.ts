@@ -1,6 +1,7 @@
 import type { Message } from '../../protocol/messages.ts'
 import type { PrincipalId, ReplicaId, Seq } from '../../protocol/types.ts'
 import { assertNever } from '../../protocol/types.ts'
+import type { Answers } from './answers.ts'
 import type { Batcher } from './batcher.ts'
 import type { CatchUp } from './catch-up.ts'
 import type { Checkpoints } from './checkpoint.ts'
@@ -26,6 +27,7 @@ export type CoreParts = {
   readonly normalCase: NormalCase
   readonly batcher: Batcher
   readonly checkpoints: Checkpoints
+  readonly answers: Answers
   readonly catchUp: CatchUp
   readonly reads: Reads
 }
@@ -175,9 +177,9 @@ export class ReplicaCore {
   }
 
   #onCommittedRead({ reader, entries }: Extract<Event, { type: 'committed-read' }>): void {
-    const { config, execution, catchUp } = this.#parts
+    const { config, execution, answers } = this.#parts
     if (reader === (config.self as ReplicaId)) execution.onRedo(entries)
-    else catchUp.onCommittedRead(reader, entries)
+    else answers.onCommittedRead(reader, entries)
   }
 
   #onDatabase(database: DatabaseState): void {

@@ -1,5 +1,6 @@
 import type { Batch } from '../../protocol/messages.ts'
 import type { Digest, LogPosition, Seq, View } from '../../protocol/types.ts'
+import { Answers } from './answers.ts'
 import { Batcher } from './batcher.ts'
 import { CatchUp } from './catch-up.ts'
 import { Checkpoints, type StableRecord } from './checkpoint.ts'
@@ -46,7 +47,8 @@ export function recoverParts({ config, crypto, votes, database }: RecoverArgs): 
     const { seq, stateRoot, chain, signature } = record
     checkpoints.restoreOwn({ type: 'checkpoint', seq, stateRoot, chain, replica: config.self, signature })
   }
-  const catchUp = new CatchUp({ config, outbox, log, execution, normalCase, checkpoints })
+  const answers = new Answers({ config, outbox, log, execution, normalCase, checkpoints })
+  const catchUp = new CatchUp({ config, outbox, log, execution, normalCase, checkpoints, answers })
   const reads = new Reads({ config, outbox, execution, floor: readFloor(votes, committedInLog) })
   const fault = contradiction(votes, database)
   if (fault !== null) outbox.effect({ type: 'halt', fault })
@@ -56,7 +58,7 @@ export function recoverParts({ config, crypto, votes, database }: RecoverArgs): 
       checkpoints.onExecuted(database.checkpoint.seq, database.checkpoint.chain)
     }
   }
-  return { config, outbox, log, table, execution, normalCase, batcher, checkpoints, catchUp, reads }
+  return { config, outbox, log, table, execution, normalCase, batcher, checkpoints, answers, catchUp, reads }
 }
 
 function newestStable(votes: readonly VoteRecord[]): StableRecord | null {

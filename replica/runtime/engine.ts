@@ -5,11 +5,12 @@ import { assertNever } from '../../protocol/types.ts'
 import type { ReplicaCore } from '../core/core.ts'
 import type { Claim, Effect, Fault, Observation, TimerName } from '../core/effect.ts'
 import type { Event } from '../core/event.ts'
+import type { VoteRecord } from '../core/vote-record.ts'
 
 /** What effects are performed on. */
 export type Ports = {
   readonly log: {
-    append(position: LogPosition, record: Extract<Effect, { type: 'persist' }>['record']): void
+    append(position: LogPosition, record: VoteRecord, sync: boolean): void
     flush(): void
   }
   readonly send: (to: PrincipalId, message: Uint8Array) => void
@@ -31,7 +32,7 @@ export type Ports = {
 export class Engine {
   readonly #core: ReplicaCore
   readonly #ports: Ports
-  /** In order of position, since positions rise. */
+  /** What waits for its record. */
   #held: { readonly after: LogPosition; readonly to: readonly PrincipalId[]; readonly message: Message }[] =
     []
   #durable = 0
@@ -64,11 +65,9 @@ export class Engine {
   onPersisted(upTo: LogPosition): void {
     if (this.#stopped) return
     this.#durable = upTo
-    let due = 0
-    while (due < this.#held.length && (this.#held[due]?.after ?? 0) <= upTo) due += 1
-    const released = this.#held.slice(0, due)
-    this.#held = this.#held.slice(due)
-    for (const { to, message } of released) this.#send(to, message)
+    const held = this.#held
+    this.#held = held.filter(({ after }) => after > upTo)
+    for (const { after, to, message } of held) if (after <= upTo) this.#send(to, message)
     this.dispatch([{ type: 'persisted', upTo }])
   }
 
@@ -89,7 +88,7 @@ export class Engine {
     const ports = this.#ports
     switch (effect.type) {
       case 'persist':
-        return ports.log.append(effect.position, effect.record)
+        return ports.log.append(effect.position, effect.record, effect.sync)
       case 'send':
         return this.#sendAfter(effect)
       case 'verify':

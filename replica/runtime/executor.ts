@@ -31,6 +31,8 @@ export class Executor {
   #running = false
   #connected = true
   #closed = false
+  /** Ends the wait between two attempts to connect. */
+  #wake: () => void = () => {}
 
   constructor(args: { store: Store; lastExecuted: Seq; checkpointInterval: number; events: ExecutorEvents }) {
     this.#store = args.store
@@ -97,8 +99,18 @@ export class Executor {
           return this.#events.onFatal(error instanceof Error ? error : new Error(String(error)))
         }
       }
-      await new Promise((resolve) => setTimeout(resolve, waitMs))
+      await this.#wait(waitMs)
     }
+  }
+
+  #wait(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms)
+      this.#wake = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
   }
 
   /** Undefined when the database cannot be asked now: the client asks others, or again. */
@@ -108,13 +120,16 @@ export class Executor {
       const { lastExecuted, values } = await this.#store.read(accounts)
       return lastExecuted >= atLeast ? values : undefined
     } catch (error) {
-      if (error instanceof StoreError && isTransient(error)) return undefined
-      throw error
+      if (!(error instanceof StoreError) || !isTransient(error)) throw error
+      // An idle replica learns only so that its database is gone.
+      if (this.#connected && !this.#running) void this.#onError(error)
+      return undefined
     }
   }
 
   async close(): Promise<void> {
     this.#closed = true
+    this.#wake()
     await this.#store.close()
   }
 }

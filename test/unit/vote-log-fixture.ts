@@ -17,7 +17,7 @@ import {
   seq,
   view,
 } from '../../protocol/types.ts'
-import type { VoteRecord } from '../../replica/core/vote-record.ts'
+import { isVote, type VoteRecord } from '../../replica/core/vote-record.ts'
 import { VoteLog } from '../../replica/runtime/vote-log/vote-log.ts'
 import type { VoteLogError } from '../../replica/runtime/vote-log/vote-log-error.ts'
 
@@ -130,7 +130,7 @@ export class OpenLog {
   }
 
   append(...records: readonly VoteRecord[]): void {
-    for (const record of records) this.log.append(logPosition(++this.#position), record)
+    for (const record of records) this.log.append(logPosition(++this.#position), record, isVote(record))
   }
 
   /** Appends and waits until it is durable; the last record must be a vote. */

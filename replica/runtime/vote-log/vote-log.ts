@@ -3,7 +3,7 @@ import { dirname } from 'node:path'
 import { randomBytes } from '../../../protocol/crypto.ts'
 import type { LogPosition, Seq } from '../../../protocol/types.ts'
 import type { CommittedEntry, VoteRecord } from '../../core/vote-record.ts'
-import { isVote, seqOfRecord } from '../../core/vote-record.ts'
+import { seqOfRecord } from '../../core/vote-record.ts'
 import { CommittedReader } from './committed-reader.ts'
 import { DirectoryLock } from './directory-lock.ts'
 import { MARK_FRAME, MARKER_BYTES } from './frames.ts'
@@ -71,7 +71,7 @@ export class VoteLog {
   #durable: number
   /** What the newest frame says to be durable. */
   #claimed: number
-  #newestVote = 0
+  #newestAwaited = 0
 
   #wanted: 'nothing' | 'write' | 'sync' = 'nothing'
   #running: Promise<void> | undefined
@@ -145,14 +145,17 @@ export class VoteLog {
     }
   }
 
-  /** Buffers the record. Positions count from 1 in steps of 1. After a failure, nothing is taken any more. */
-  append(position: LogPosition, record: VoteRecord): void {
+  /**
+   * Buffers the record. Positions count from 1 in steps of 1. `sync`: something waits until it is durable, so that
+   * `flush` starts an fdatasync for it. After a failure, nothing is taken any more.
+   */
+  append(position: LogPosition, record: VoteRecord, sync: boolean): void {
     if (this.#isClosed) throw new Error('append to a closed vote log')
     if (this.#failure !== undefined) return
     const ordinal = this.#ordinalBase + position
     if (ordinal !== this.#appended + 1) throw new Error(`vote log position ${position} is out of order`)
     this.#appended = ordinal
-    if (isVote(record)) this.#newestVote = ordinal
+    if (sync) this.#newestAwaited = ordinal
     this.#addFrame(
       { ordinal, type: RECORD_TYPE[record.kind], seq: seqOfRecord(record) },
       encodeRecord(record),
@@ -160,11 +163,11 @@ export class VoteLog {
   }
 
   /**
-   * Call at the end of an event-loop turn. With a vote appended, starts a write and fdatasync of all that is
+   * Call at the end of an event-loop turn. With an awaited record appended, starts a write and fdatasync of all that is
    * buffered, unless one is under way: then the next starts when that ends.
    */
   flush(): void {
-    if (this.#newestVote > this.#durable) this.#want('sync')
+    if (this.#newestAwaited > this.#durable) this.#want('sync')
     else if (this.#pending.length > UNWRITTEN_BYTES_MAX) this.#want('write')
     this.#armTimer()
   }

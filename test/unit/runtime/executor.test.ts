@@ -257,10 +257,20 @@ describe('[NC7] reads', () => {
 
   test('a connection lost meanwhile is no answer; anything else is an error', async () => {
     const { executor, store } = executorOf()
-    store.readError = new StoreError('unavailable', 'gone')
-    expect(await executor.read(['a'], seq(0))).toBeUndefined()
     store.readError = new StoreError('broken', 'bad')
     await expect(executor.read(['a'], seq(0))).rejects.toMatchObject({ code: 'broken' })
+    store.readError = new StoreError('unavailable', 'gone')
+    expect(await executor.read(['a'], seq(0))).toBeUndefined()
+  })
+
+  test('[D4] an idle replica whose read finds the database gone connects again', async () => {
+    const { executor, store, connected, disconnected } = executorOf()
+    store.readError = new StoreError('unavailable', 'gone')
+    await executor.read(['a'], seq(0))
+    await turn()
+    expect(disconnected).toHaveLength(1)
+    expect(connected).toHaveLength(1)
+    expect(executor.connected).toBe(true)
   })
 })
 
