@@ -56,7 +56,8 @@ export function define(command: Command, exit: (code: ExitCode) => void): void {
 
 const EXPLANATION = `
 Started again on the same directory it goes on where it was. Ctrl-C stops every process that it started. A replica that
-ends otherwise is reported and left to you: pbft replica --dir DIRECTORY/replica-N brings it back.`
+ends otherwise is reported and left to you: pbft replica --dir DIRECTORY/replica-N brings it back. Containers of
+--postgres docker keep their data when they are stopped; docker rm deletes it.`
 
 async function up(scope: Scope, options: Options): Promise<ExitCode> {
   const { dir, replicas, json = false } = options
