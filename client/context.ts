@@ -15,7 +15,10 @@ import type { Replicas } from './replicas.ts'
 export type ClientLimits = RetryLimits & {
   /** Requests in flight [NC1]; at most genesis' lanesPerClientMax. */
   readonly lanes: number
-  /** Below so many operations a request is not divided over free lanes: each costs every replica a verification. */
+  /**
+   * Below so many operations a request is not divided over free lanes: a batch costs each replica milliseconds of CPU
+   * whatever its size (docs/performance.md), more than a second one in flight gains.
+   */
   readonly divideOperationsMin: number
   /** Operations that wait for a lane, and accounts that wait to be read. */
   readonly queueOperationsMax: number
@@ -28,7 +31,7 @@ export type ClientLimits = RetryLimits & {
 
 export const DEFAULT_CLIENT_LIMITS: ClientLimits = {
   lanes: 2,
-  divideOperationsMin: 8,
+  divideOperationsMin: 64,
   queueOperationsMax: 10_000,
   readsInFlightMax: 8,
   readAccountsMax: 256,

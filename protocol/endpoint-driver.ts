@@ -3,6 +3,9 @@ import { type ChannelEvent, Endpoint, type EndpointConfig } from './channel/endp
 import type { PrincipalId } from './types.ts'
 import { openUdp } from './udp.ts'
 
+/** Timers of Node count whole milliseconds. */
+const TIMER_SLACK_MS = 1
+
 export type RunningEndpoint = {
   /** Where it listens, `ip:port`. */
   readonly address: string
@@ -48,22 +51,25 @@ export async function startEndpoint(args: {
     setImmediate(flush)
   }
 
+  /** Until nothing is left to hand on or to send: answers leave with the acknowledgements of what they answer. */
   function flush(): void {
-    scheduled = false
-    for (;;) {
-      if (!open) return
-      const { datagrams, events } = endpoint.poll(nowMs())
-      for (const { to, bytes } of datagrams) udp.send(to, bytes)
-      if (events.length > 0) args.onEvents(events)
-      else if (datagrams.length === 0) break
+    scheduled = true
+    try {
+      for (let busy = true; busy && open; ) {
+        const { datagrams, events } = endpoint.poll(nowMs())
+        for (const { to, bytes } of datagrams) udp.send(to, bytes)
+        if (events.length > 0) args.onEvents(events)
+        busy = events.length > 0 || datagrams.length > 0
+      }
+    } finally {
+      scheduled = false
     }
     arm()
   }
 
   function arm(): void {
-    const atMs = endpoint.nextTimeoutMs() ?? Number.POSITIVE_INFINITY
-    // A timer that fires early does no harm, and saves setting one at each datagram.
-    if (timer !== undefined && timerAtMs <= atMs) return
+    const atMs = open ? (endpoint.nextTimeoutMs() ?? Number.POSITIVE_INFINITY) : Number.POSITIVE_INFINITY
+    if (timer !== undefined && Math.abs(atMs - timerAtMs) < TIMER_SLACK_MS) return
     clearTimeout(timer)
     timer = undefined
     timerAtMs = atMs

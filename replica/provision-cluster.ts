@@ -43,6 +43,11 @@ export type ClusterTexts = {
 
 const CLIENT_NAME = 'teller'
 
+/** A datagram there costs much the same up to 8 KiB. */
+const LOOPBACK_TUNING: Partial<Tuning> = { payloadBytes: 8_192 }
+const onLoopback = ({ addresses }: ClusterPlan): boolean =>
+  addresses.every(({ host }) => host.startsWith('127.') || host === '::1')
+
 /** @param random gives that many bytes; secrets come from it */
 export function planCluster(
   plan: ClusterPlan,
@@ -73,7 +78,7 @@ export function planCluster(
     version: 1,
     genesisDigest: parsed.digest,
     replicas: plan.addresses.map(({ host, port }, id) => ({ id, host, port })),
-    tuning: { ...DEFAULT_TUNING, ...plan.tuning },
+    tuning: { ...DEFAULT_TUNING, ...(onLoopback(plan) ? LOOPBACK_TUNING : {}), ...plan.tuning },
   }
   return {
     genesis,

@@ -20,6 +20,9 @@ export type Postmaster = {
   readonly status: string
 }
 
+/** Far longer than an exec, or than Node takes to reap a child. */
+const NAMELESS_MS_MAX = 1_000
+
 const pidFileOf = (data: string): string => join(data, 'postmaster.pid')
 
 async function readPidFile(data: string): Promise<Postmaster | undefined> {
@@ -77,12 +80,18 @@ export function isRunning(pid: number): boolean {
   }
 }
 
-/** Waits until the server is past its start: ready, or stopping. Undefined when it is gone, or the time is up. */
+/**
+ * Waits until the server is past its start: ready, or stopping. Undefined when it is gone, or the time is up. A process
+ * just spawned shows no command line for a moment, in the middle of its exec, and neither does one that has just ended.
+ */
 export async function waitUntilStarted(
   pid: number,
   { data, timeoutMs }: { readonly data: string; readonly timeoutMs: number },
 ): Promise<Postmaster | undefined> {
-  for (let waitedMs = 0; waitedMs < timeoutMs && (await serves(pid, data)); waitedMs += POLL_MS) {
+  let namelessMs = 0
+  for (let waitedMs = 0; waitedMs < timeoutMs; waitedMs += POLL_MS) {
+    namelessMs = (await serves(pid, data)) ? 0 : namelessMs + POLL_MS
+    if (namelessMs > NAMELESS_MS_MAX || (namelessMs > 0 && !isRunning(pid))) return undefined
     const found = await readPidFile(data)
     if (found?.pid === pid && (found.status === 'ready' || found.status === 'stopping')) return found
     await delay(POLL_MS)

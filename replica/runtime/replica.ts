@@ -230,7 +230,7 @@ class Replica {
         case 'session-up':
         case 'session-down':
           if (isReplica(event.peer)) this.#options.log.info({ peer: event.peer }, event.type)
-          this.#enqueue({ type: event.type, peer: event.peer })
+          this.#turn.push({ type: event.type, peer: event.peer })
           break
         case 'lost':
           // What a peer lacks it asks for by STATUS.
@@ -238,12 +238,17 @@ class Replica {
           break
       }
     }
+    // At once, so that what is said to them leaves before this turn ends.
+    this.#dispatch()
   }
 
   #onMessage(from: PrincipalId, bytes: Uint8Array): void {
     const message = decodeMessage(bytes)
     if (isMalformed(message)) return this.#meters.count('malformed-message')
-    if (message.type !== 'inspect') return this.#enqueue({ type: 'message', from, message })
+    if (message.type !== 'inspect') {
+      this.#turn.push({ type: 'message', from, message })
+      return
+    }
     const report = JSON.stringify(this.running().report())
     this.#endpoint?.send(from, encodeMessage({ type: 'inspection', nonce: message.nonce, report }))
   }
@@ -255,6 +260,7 @@ class Replica {
 
   #dispatch(): void {
     const events = this.#turn
+    if (events.length === 0) return
     this.#turn = []
     this.#attempt(() => this.#engine?.dispatch(events))
   }

@@ -48,7 +48,7 @@ describe('[NC1] requests', () => {
 
   test('[NC1] 64 closed-loop callers keep every lane busy with an equal share', () => {
     const lanes = 4
-    const cluster = new FakeCluster({ lanes })
+    const cluster = new FakeCluster({ lanes, divideOperationsMin: 8 })
     // One lane is in service already, and could take them all.
     cluster.core.submit([deposit('A', 1)], LATE)
     cluster.settle()
@@ -64,7 +64,7 @@ describe('[NC1] requests', () => {
   })
 
   test('[NC1] a lane that carries little does not keep the others from an equal share', () => {
-    const cluster = new FakeCluster({ lanes: 2 })
+    const cluster = new FakeCluster({ lanes: 2, divideOperationsMin: 8 })
     cluster.core.submit([deposit('A', 1)], LATE)
     cluster.settle()
     // One caller on the first lane, whose answer is late; 63 on the second.
