@@ -1,0 +1,36 @@
+import { access, rm, writeFile } from 'node:fs/promises'
+import { pino } from 'pino'
+import { ConfigError } from '../../protocol/config.ts'
+import { bundlePaths } from './bundle.ts'
+import { type RunningReplica, startReplica } from './replica.ts'
+
+/**
+ * Serves a bundle in this process until `until` resolves, and stops in order: also when that comes while it is still
+ * starting, so that nothing it started is left behind. Logs to the bundle, and keeps its pid there while it serves.
+ * @throws what `startReplica` throws, or the fault that ended it
+ */
+export async function serveReplica(args: {
+  readonly directory: string
+  readonly logLevel: string
+  readonly until: Promise<void>
+  readonly onReady: (replica: RunningReplica) => void
+}): Promise<void> {
+  const { directory } = args
+  // The directory may be wrong; the log file must not be the first thing made in it.
+  await access(directory).catch(() => {
+    throw new ConfigError(
+      `${directory}: there is no such directory. A bundle comes from \`pbft init\` or \`pbft up\`.`,
+    )
+  })
+  const paths = bundlePaths(directory)
+  const log = pino({ level: args.logLevel }, pino.destination({ dest: paths.log, sync: false }))
+  const fatal = Promise.withResolvers<Error>()
+  const replica = await startReplica({ bundleDirectory: directory, log, onFatal: fatal.resolve })
+  await writeFile(paths.pid, `${process.pid}\n`)
+  args.onReady(replica)
+  const fault = await Promise.race([args.until, fatal.promise])
+  if (fault !== undefined) log.fatal({ error: fault.message, stack: fault.stack }, 'stopped')
+  await replica.stop()
+  await rm(paths.pid, { force: true })
+  if (fault !== undefined) throw fault
+}
