@@ -2,9 +2,10 @@ import type { Command } from 'commander'
 import { UdpError } from '../../protocol/udp.ts'
 import { portTaken } from '../../replica/local-cluster.ts'
 import { bundlePaths, loadBundle } from '../../replica/runtime/bundle.ts'
-import { serveReplica } from '../../replica/runtime/serve.ts'
+import { requireBundle, serveReplica } from '../../replica/runtime/serve.ts'
 import { examples } from '../arguments.ts'
 import { EXIT, type ExitCode } from '../exit-code.ts'
+import { UsageError } from '../failure.ts'
 import { onEndSignal } from '../scope.ts'
 
 type Options = { readonly dir: string; readonly json?: boolean }
@@ -19,6 +20,9 @@ export function define(command: Command, exit: (code: ExitCode) => void): void {
 
 /** Serves in the foreground until a signal or a fault ends it; its database too, where it is its own. */
 async function replica({ dir, json = false }: Options): Promise<ExitCode> {
+  await requireBundle(dir).catch((cause: Error) => {
+    throw new UsageError(cause.message, { cause })
+  })
   const { log } = bundlePaths(dir)
   const ended = Promise.withResolvers<void>()
   const stopListening = onEndSignal(() => ended.resolve())

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { parseArgs } from 'node:util'
-import { serveReplica } from './serve.ts'
+import { requireBundle, serveReplica } from './serve.ts'
 
 /** Entry point of one replica process: `main --dir BUNDLE`. Prints one JSON line when it serves. */
 
@@ -14,6 +14,7 @@ const ended = Promise.withResolvers<void>()
 for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, () => ended.resolve())
 
 try {
+  await requireBundle(values.dir)
   await serveReplica({
     directory: values.dir,
     logLevel: process.env.PBFT_LOG ?? 'info',

@@ -4,6 +4,14 @@ import { ConfigError } from '../../protocol/config.ts'
 import { bundlePaths } from './bundle.ts'
 import { type RunningReplica, startReplica } from './replica.ts'
 
+/** The directory may be wrong; the log file must not be the first thing made in it. @throws ConfigError */
+export async function requireBundle(directory: string): Promise<void> {
+  await access(directory).catch((cause) => {
+    const message = `${directory}: there is no such directory. A bundle comes from \`pbft init\` or \`pbft up\`.`
+    throw new ConfigError(message, { cause })
+  })
+}
+
 /**
  * Serves a bundle in this process until `until` resolves, and stops in order: also when that comes while it is still
  * starting, so that nothing it started is left behind. Logs to the bundle, and keeps its pid there while it serves.
@@ -16,12 +24,6 @@ export async function serveReplica(args: {
   readonly onReady: (replica: RunningReplica) => void
 }): Promise<void> {
   const { directory } = args
-  // The directory may be wrong; the log file must not be the first thing made in it.
-  await access(directory).catch(() => {
-    throw new ConfigError(
-      `${directory}: there is no such directory. A bundle comes from \`pbft init\` or \`pbft up\`.`,
-    )
-  })
   const paths = bundlePaths(directory)
   const log = pino({ level: args.logLevel }, pino.destination({ dest: paths.log, sync: false }))
   const fatal = Promise.withResolvers<Error>()
