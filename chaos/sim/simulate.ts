@@ -150,11 +150,13 @@ export type CampaignSummary = {
   readonly happenings: Readonly<Record<string, number>>
 }
 
-export function summarize(reports: Iterable<SimReport>): CampaignSummary {
+export async function summarize(
+  reports: Iterable<SimReport> | AsyncIterable<SimReport>,
+): Promise<CampaignSummary> {
   const totals = new Map<string, number>()
   const failures: SimReport[] = []
   let runs = 0
-  for (const report of reports) {
+  for await (const report of reports) {
     runs += 1
     if (report.failure !== null) failures.push(report)
     for (const [name, count] of Object.entries(report.happenings)) {

@@ -1,7 +1,8 @@
+import { availableParallelism } from 'node:os'
 import { type Command, InvalidArgumentError } from 'commander'
+import { campaignInParallel } from '../../chaos/sim/parallel.ts'
 import {
   type CampaignSummary,
-  campaign,
   formatFailure,
   type SimReport,
   simulate as simulateSeed,
@@ -22,6 +23,7 @@ type Options = {
   readonly runs: number
   readonly replicas?: number
   readonly faults: FaultSelection
+  readonly workers: number
   readonly trace?: boolean
   readonly json?: boolean
 }
@@ -36,13 +38,14 @@ export function define(command: Command, exit: (code: ExitCode) => void): void {
       wholeNumber(4, REPLICAS_OPTION_MAX),
     )
     .option('--faults <which>', 'swarm: a random subset per seed; all; none', faultsFrom, 'swarm')
+    .option('--workers <n>', 'threads that share the seeds', wholeNumber(1, 256), availableParallelism())
     .option('--trace', 'print a line for each event and message (of few runs)')
     .option('--json', 'print one JSON document')
     .addHelpText(
       'after',
       examples('pbft simulate --seed 1 --runs 1000', 'pbft simulate --seed 17 --trace | less'),
     )
-    .action((options: Options) => exit(simulate(options)))
+    .action(async (options: Options) => exit(await simulate(options)))
 }
 
 type FaultSelection = 'swarm' | 'all' | 'none'
@@ -54,12 +57,14 @@ function faultsFrom(text: string): FaultSelection {
 
 type Choices = { readonly faults: FaultSelection; readonly replicas?: number }
 
-function simulate(options: Options): ExitCode {
-  const { seed, runs, replicas, faults, trace = false, json = false } = options
+async function simulate(options: Options): Promise<ExitCode> {
+  const { seed, runs, replicas, faults, workers, trace = false, json = false } = options
   const choices: Choices = { faults, ...(replicas === undefined ? {} : { replicas }) }
   const startedMs = performance.now()
-  const reports = trace ? traced(seed, runs, choices) : campaign({ fromSeed: seed, runs, ...choices })
-  const summary = summarize(json ? reports : watched(reports, { runs, options }))
+  const reports = trace
+    ? traced(seed, runs, choices)
+    : campaignInParallel({ fromSeed: seed, runs, workers, ...choices })
+  const summary = await summarize(json ? reports : watched(reports, { runs, options }))
   const runsPerSecond = (summary.runs * 1_000) / (performance.now() - startedMs)
   if (json) {
     const failures = summary.failures.map(({ seed, failure, traceHash }) => ({ seed, failure, traceHash }))
@@ -75,15 +80,15 @@ function* traced(seed: number, runs: number, choices: Choices): Generator<SimRep
 }
 
 /** Says how far it is, and of each failure at once how to see it again. */
-function* watched(
-  reports: Iterable<SimReport>,
+async function* watched(
+  reports: Iterable<SimReport> | AsyncIterable<SimReport>,
   { runs, options }: { readonly runs: number; readonly options: Options },
-): Generator<SimReport> {
+): AsyncGenerator<SimReport> {
   const isTerminal = process.stderr.isTTY
   const startedMs = performance.now()
   let shownMs = startedMs
   let done = 0
-  for (const report of reports) {
+  for await (const report of reports) {
     done += 1
     if (isTerminal) process.stderr.write('\r\x1b[K')
     if (options.trace === true) process.stdout.write(`${report.lines.join('\n')}\n`)

@@ -27,12 +27,12 @@ describe('replay', () => {
 })
 
 describe('campaign', () => {
-  test('seeds hold their rules, and what a campaign must have seen has happened', () => {
+  test('seeds hold their rules, and what a campaign must have seen has happened', async () => {
     const reports = [
       ...campaign({ fromSeed: 1, runs: 12 }),
       ...campaign({ ...FAST, fromSeed: 100, runs: 40, faults: FAULT_KINDS }),
     ]
-    const { failures, happenings } = summarize(reports)
+    const { failures, happenings } = await summarize(reports)
     expect(failures.map(formatFailure)).toEqual([])
     const never = MUST_HAPPEN.filter((what) => (happenings[what] ?? 0) === 0)
     expect(never).toEqual([])
