@@ -7,7 +7,7 @@ import { replicaId } from '../../protocol/types.ts'
 import { examples } from '../arguments.ts'
 import { claimKey } from '../client-key.ts'
 import { EXIT, type ExitCode } from '../exit-code.ts'
-import { DEFAULT_CLUSTER } from '../invocation.ts'
+import { DEFAULT_CLUSTER, invocation } from '../invocation.ts'
 import { listed } from '../words.ts'
 
 type Options = { readonly cluster: string; readonly json?: boolean }
@@ -40,7 +40,7 @@ async function status({ cluster, json = false }: Options): Promise<ExitCode> {
     const verdict = judge(rows)
     if (json) process.stdout.write(`${JSON.stringify({ ...verdict, replicas: rows.map(toJson) })}\n`)
     else process.stdout.write(`${table(HEADERS, rows.map(toCells))}\n\n${verdict.summary}\n`)
-    return verdict.orders ? EXIT.pass : EXIT.fail
+    return verdict.orders && verdict.agree ? EXIT.pass : EXIT.fail
   } finally {
     key.release()
   }
@@ -80,6 +80,8 @@ const toJson = ({ replica, address, report }: StatusRow) =>
 /** Whether requests can be ordered now, by what the replicas say of themselves. */
 export function judge(rows: readonly StatusRow[]): {
   readonly orders: boolean
+  /** False when two replicas say that they hold different histories at the same seq. */
+  readonly agree: boolean
   readonly up: number
   readonly quorum: number
   readonly summary: string
@@ -87,7 +89,8 @@ export function judge(rows: readonly StatusRow[]): {
   const { quorum, f } = quorumOf(rows.length)
   const reports = rows.flatMap(({ report }) => report ?? [])
   const up = reports.length
-  const facts = { up, quorum }
+  const conflict = conflictOf(reports)
+  const facts = { up, quorum, agree: conflict === undefined }
   if (up < quorum) {
     const down = rows.filter(({ report }) => report === undefined).map(({ replica }) => replica)
     const summary = `no quorum: ${up} of ${rows.length} replicas answer, ${quorum} are needed (no answer from ${listed(down)})`
@@ -101,5 +104,15 @@ export function judge(rows: readonly StatusRow[]): {
   }
   const spare = up - quorum
   const summary = `${up} of ${rows.length} replicas are up; ${Math.min(spare, f)} more may fail`
-  return { ...facts, orders: true, summary }
+  return { ...facts, orders: true, summary: conflict === undefined ? summary : `${summary}\n${conflict}` }
+}
+
+/** Reports are not of one instant, so only those at the same seq can contradict each other. */
+function conflictOf(reports: readonly ReplicaReport[]): string | undefined {
+  for (const { lastExecuted, chain, replica } of reports) {
+    const other = reports.find((report) => report.lastExecuted === lastExecuted && report.chain !== chain)
+    if (other === undefined) continue
+    return `replicas ${replica} and ${other.replica} have different chains at ${lastExecuted}: run \`${invocation()} check\`, which names the row`
+  }
+  return undefined
 }

@@ -57,4 +57,16 @@ describe('whether a cluster can order', () => {
     expect(judge(rows(4, [0], 2))).toMatchObject({ orders: true })
     expect(judge(rows(4, [2], 6))).toMatchObject({ orders: false })
   })
+
+  test('it says so when replicas contradict each other at one seq', () => {
+    const contradicting = rows(4, []).map((row) =>
+      row.replica === 2 && row.report !== undefined
+        ? { ...row, report: { ...row.report, chain: 'f'.repeat(64) } }
+        : row,
+    )
+    const { agree, summary } = judge(contradicting)
+    expect(agree).toBe(false)
+    expect(summary).toMatch(/replicas 0 and 2 have different chains at/)
+    expect(judge(rows(4, [])).agree).toBe(true)
+  })
 })
