@@ -1,5 +1,5 @@
 import type { LogPosition } from '../../protocol/types.ts'
-import { isVote, type VoteRecord } from '../../replica/core/vote-record.ts'
+import type { VoteRecord } from '../../replica/core/vote-record.ts'
 import type { Disk } from './disk.ts'
 
 /** As in the vote log: how long a record that is no vote may wait for somebody else's fsync. */
@@ -18,7 +18,7 @@ export class SimVoteLog {
   readonly #ordinalBase: number
   #pending: Buffer[] = []
   #underWay: Buffer[] = []
-  #voteWaits = false
+  #awaited = false
   #syncing = false
   #timerSet = false
 
@@ -40,11 +40,11 @@ export class SimVoteLog {
     if (this.#disk.mark.ordinal - this.#ordinalBase !== position) {
       throw new Error(`vote log position ${position} is out of order`)
     }
-    if (sync || isVote(record)) this.#voteWaits = true
+    if (sync) this.#awaited = true
   }
 
   flush(): void {
-    if (this.#voteWaits) this.#sync()
+    if (this.#awaited) this.#sync()
     else if (this.#pending.length > 0 && !this.#timerSet) {
       this.#timerSet = true
       this.#schedule(UNSYNCED_US_MAX, () => {
@@ -62,7 +62,7 @@ export class SimVoteLog {
   #sync(): void {
     if (this.#syncing || this.#pending.length === 0) return
     this.#syncing = true
-    this.#voteWaits = false
+    this.#awaited = false
     this.#underWay = this.#pending
     this.#pending = []
     const { ordinal } = this.#disk.mark
