@@ -45,6 +45,8 @@ export function checkOperation(operation: Operation): void {
       return checkGroup(operation.operations)
     case 'lookup':
       throw new InvalidArgumentError('a lookup cannot be submitted among operations: call lookup(name)')
+    case 'recover':
+      throw new InvalidArgumentError('only a replica recovers')
     default:
       return checkSimple(operation)
   }

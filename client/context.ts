@@ -1,8 +1,7 @@
-import { encodeRequestBody } from '../protocol/codec.ts'
 import type { Genesis } from '../protocol/config.ts'
-import { digestOf } from '../protocol/crypto.ts'
 import type { Request } from '../protocol/messages.ts'
 import type { Operation } from '../protocol/operations.ts'
+import { requestOf } from '../protocol/signed.ts'
 import { signedBytes } from '../protocol/signing.ts'
 import type { ClientId, Lane as LaneNumber, RequestNumber } from '../protocol/types.ts'
 import type { Calls } from './calls.ts'
@@ -97,9 +96,5 @@ export function makeRequest(
   },
 ): Request {
   const { client, clusterId } = config
-  const body = encodeRequestBody({ client, ...fields })
-  const digest = digestOf(body)
-  const statement = { type: 'request', view: 0, seq: 0, signer: client, digests: [digest] } as const
-  const signature = deps.sign(signedBytes(clusterId, statement))
-  return { type: 'request', client, ...fields, digest, body, signature, macs: [] }
+  return requestOf({ client, ...fields }, (statement) => deps.sign(signedBytes(clusterId, statement)))
 }

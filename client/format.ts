@@ -40,6 +40,8 @@ export function formatResult(operation: Operation, result: OperationResult): str
     }
     case 'lookup':
       return result.entry === null ? 'no request' : `request ${result.entry.number}`
+    case 'recovered':
+      return `recovers under ${result.incarnation} from view ${result.view} on`
     default:
       return assertNever(result)
   }
@@ -94,6 +96,8 @@ export function describe(operation: Operation): string {
       return `linked { ${operation.operations.map(describe).join('; ')} }`
     case 'lookup':
       return 'lookup'
+    case 'recover':
+      return `recover ${operation.view}`
     default:
       return assertNever(operation)
   }

@@ -100,6 +100,8 @@ function operationBytesMax(operation: Operation): number {
     }
     case 'lookup':
       throw new InvalidArgumentError('a lookup cannot be submitted among operations: call lookup(name)')
+    case 'recover':
+      throw new InvalidArgumentError('only a replica recovers')
     default:
       return assertNever(operation)
   }

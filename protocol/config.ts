@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 import { digestOf } from './crypto.ts'
 import { ACCOUNT_ID_PATTERN, MONEY_MAX, NAME_CHARACTERS_MAX } from './operations.ts'
-import { REPLICAS_MIN } from './quorum.ts'
+import { type Quorum, quorumOf, REPLICAS_MIN } from './quorum.ts'
 import { CLUSTER_ID_BYTES } from './signing.ts'
 import { CLIENT_ID_MIN, type Digest } from './types.ts'
 
@@ -60,6 +60,22 @@ export const DEFAULT_PARAMETERS: Parameters = {
   requestBytesMax: 100_000,
   lanesPerClientMax: 64,
 }
+
+/** L = 2K: how far above the low water mark a sequence number may be [CP1]. */
+export const logWindowOf = (parameters: Parameters): number => 2 * parameters.checkpointInterval
+
+/** What the channel carries in one message, less a margin for its envelope. */
+const VIEW_CHANGE_BYTES_MAX = 4_000_000
+const CERTIFICATE_BYTES = 126
+const VOTE_BYTES = 70
+const CHECKPOINT_BYTES = 147
+const ENVELOPE_BYTES = 128
+
+/** [VC1] Of a VIEW-CHANGE whose whole window is prepared: one that no message carries would end every view change. */
+export const viewChangeBytesMax = (parameters: Parameters, { quorum }: Quorum): number =>
+  ENVELOPE_BYTES +
+  quorum * CHECKPOINT_BYTES +
+  logWindowOf(parameters) * (CERTIFICATE_BYTES + (quorum - 1) * VOTE_BYTES)
 
 const genesisSchema = v.pipe(
   v.strictObject({
@@ -123,12 +139,19 @@ const genesisSchema = v.pipe(
     ),
     ['accounts'],
   ),
+  v.forward(
+    v.check(
+      // Fewer than REPLICAS_MIN are refused above.
+      ({ parameters, replicas }) =>
+        viewChangeBytesMax(parameters, quorumOf(Math.max(replicas.length, REPLICAS_MIN))) <=
+        VIEW_CHANGE_BYTES_MAX,
+      'checkpointInterval is too large for so many replicas: a VIEW-CHANGE would not fit a message',
+    ),
+    ['parameters'],
+  ),
 )
 export type GenesisFile = v.InferOutput<typeof genesisSchema>
 export type Genesis = GenesisFile & { readonly digest: Digest }
-
-/** L = 2K: how far above the low water mark a sequence number may be [CP1]. */
-export const logWindowOf = (parameters: Parameters): number => 2 * parameters.checkpointInterval
 
 const portSchema = integer(1, 65_535)
 
@@ -141,6 +164,10 @@ const tuningSchema = v.strictObject({
   /** How often STATUS is sent: while something is open, and when idle. */
   statusBusyMs: integer(5, 60_000),
   statusIdleMs: integer(5, 600_000),
+  /** How long the oldest request may wait for its primary [NC8], and a new view for its NEW-VIEW [VC4], at first. */
+  viewChangeTimeoutMs: integer(20, 600_000),
+  /** How often some rows are read again when no checkpoint gives the occasion [CP6]. */
+  scrubIntervalMs: integer(50, 86_400_000),
 })
 export type Tuning = v.InferOutput<typeof tuningSchema>
 
@@ -149,6 +176,8 @@ export const DEFAULT_TUNING: Tuning = {
   payloadBytes: 1_200,
   statusBusyMs: 100,
   statusIdleMs: 1_000,
+  viewChangeTimeoutMs: 500,
+  scrubIntervalMs: 10_000,
 }
 
 const clusterSchema = v.strictObject({

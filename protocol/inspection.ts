@@ -5,13 +5,21 @@ const reportSchema = v.object({
   replica: v.number(),
   pid: v.number(),
   upMs: v.number(),
+  /** Entered; and the highest that it sent a VIEW-CHANGE for, which is above it during a view change. */
   view: v.number(),
+  highestViewChange: v.number(),
   primary: v.number(),
   lastExecuted: v.number(),
   chain: v.string(),
   lowWaterMark: v.number(),
   /** Replicas that it has a session with. */
   peers: v.array(v.number()),
+  /** [D5] It lost its vote log and does not vote yet. */
+  isAmnesiac: v.boolean(),
+  /** [CP4] The state that it fetches; null when it fetches none. */
+  transfer: v.nullable(v.object({ seq: v.number() })),
+  /** View changes that it took part in, and views that it entered. */
+  viewChanges: v.object({ started: v.number(), entered: v.number() }),
   database: v.object({ url: v.string(), connected: v.boolean(), pid: v.nullable(v.number()) }),
   /** Batches by how they were learnt to be committed: votes, proof, words, log. */
   committed: v.record(v.string(), v.number()),

@@ -44,7 +44,7 @@ export type Commit = {
   readonly digest: Digest
 } & Vote
 
-/** [CP1] The state after `seq`; stateRoot is ZERO_DIGEST until checkpoints cover the state. */
+/** [CP1] The state after `seq`: the root of the partition tree [CP2], and the chain, which covers the history. */
 export type Checkpoint = {
   readonly type: 'checkpoint'
   readonly seq: Seq
@@ -108,10 +108,17 @@ export type BodiesWanted = { readonly source: ReplicaId; readonly after: Seq }
 /** [CP5] What a replica has, so that peers can send what it lacks. Bit i of a bitmap is seq lowWaterMark + 1 + i. */
 export type Status = {
   readonly type: 'status'
+  /** The view that the sender entered, and the highest one that it sent a VIEW-CHANGE for (or entered). */
   readonly view: View
   readonly highestViewChange: View
+  /** Whose VIEW-CHANGE for highestViewChange is here. */
+  readonly viewChanges: readonly ReplicaId[]
   readonly lowWaterMark: Seq
   readonly lastExecuted: Seq
+  /** Committed batches above this can be had from the sender's log. */
+  readonly servedFrom: Seq
+  /** [D5] The sender lost its vote log and does not vote yet. */
+  readonly isAmnesiac: boolean
   readonly accepted: Uint8Array
   readonly prepared: Uint8Array
   readonly committed: Uint8Array
@@ -136,6 +143,56 @@ export type Committed = {
   readonly last: boolean
 }
 
+/** [VC5] Asks for a batch by its digest: a verified O names it, and it is not here. */
+export type FetchBatch = { readonly type: 'fetch-batch'; readonly seq: Seq; readonly digest: Digest }
+/** Its own digest proves it. */
+export type FetchedBatch = { readonly type: 'fetched-batch'; readonly seq: Seq; readonly batch: Batch }
+
+/**
+ * [CP4] A part of the replicated rows: those whose key's digest starts with these digits of two bits each, '0' to '3',
+ * at most 32 of them; '' is all. The tree over the parts is defined in db/state-tree.
+ */
+export type Partition = string & { readonly __partition: true }
+
+/** A node of the partition tree: its four children's digests by digit (null: no rows), or, where it has few, its rows. */
+export type PartitionNode =
+  | { readonly kind: 'inner'; readonly children: readonly (Digest | null)[] }
+  | { readonly kind: 'rows'; readonly rows: Uint8Array }
+
+/** [NC9] What one seq left: enough to compute c_n. `transfers` are the bytes whose digest enters it. */
+export type LedgerEntry = {
+  readonly seq: Seq
+  readonly previous: Digest
+  readonly batchDigest: Digest
+  readonly repliesDigest: Digest
+  readonly transfers: Uint8Array
+}
+
+/** [CP4] Asks for a state above `above`; whoever holds or can take one answers STATE-OFFER. */
+export type FetchCheckpoint = { readonly type: 'fetch-checkpoint'; readonly above: Seq }
+/** The sender's own CHECKPOINT, whose state it holds and serves for a lease; multiple of K or not. */
+export type StateOffer = { readonly type: 'state-offer'; readonly checkpoint: Checkpoint }
+/** [CP4] Nodes of the tree of the state at `seq`, of one source. */
+export type FetchPartitions = {
+  readonly type: 'fetch-partitions'
+  readonly seq: Seq
+  readonly partitions: readonly Partition[]
+}
+/** As many of those asked for as fit, in the order asked; `isHeld` false: that state is not held here any more. */
+export type Partitions = {
+  readonly type: 'partitions'
+  readonly seq: Seq
+  readonly isHeld: boolean
+  readonly nodes: readonly { readonly partition: Partition; readonly node: PartitionNode }[]
+}
+/** [CP4] History at `upTo` and below, newest first. */
+export type FetchHistory = { readonly type: 'fetch-history'; readonly upTo: Seq }
+export type History = {
+  readonly type: 'history'
+  readonly upTo: Seq
+  readonly entries: readonly LedgerEntry[]
+}
+
 /** A client's question how a replica is; answered by its runtime, not by the protocol. */
 export type Inspect = { readonly type: 'inspect'; readonly nonce: number }
 /** `report` is JSON text: see `ReplicaReport` in inspection.ts. */
@@ -154,6 +211,14 @@ export type Message =
   | ReadReply
   | Status
   | Committed
+  | FetchBatch
+  | FetchedBatch
+  | FetchCheckpoint
+  | StateOffer
+  | FetchPartitions
+  | Partitions
+  | FetchHistory
+  | History
   | Inspect
   | Inspection
 

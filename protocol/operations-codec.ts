@@ -1,7 +1,7 @@
 import type { Customer, Operation, SimpleOperation } from './operations.ts'
 import { LINKED_OPERATIONS_MAX } from './operations.ts'
 import { MalformedError, Reader } from './reader.ts'
-import type { PrincipalId, Seq } from './types.ts'
+import type { PrincipalId, Seq, View } from './types.ts'
 import { assertNever } from './types.ts'
 
 /**
@@ -17,6 +17,7 @@ const KIND = {
   history: 6,
   linked: 7,
   lookup: 8,
+  recover: 9,
 } as const
 
 const STRING_CHARACTERS_MAX = 400
@@ -42,6 +43,8 @@ export function operationToFields(operation: Operation): unknown[] {
       return [KIND.linked, operation.operations.map(operationToFields)]
     case 'lookup':
       return [KIND.lookup]
+    case 'recover':
+      return [KIND.recover, operation.view]
     default:
       return assertNever(operation)
   }
@@ -55,6 +58,7 @@ export function operationFromFields(value: unknown): Operation {
     return ended(fields, { kind: 'linked', operations: fields.list(LINKED_OPERATIONS_MAX, simpleOperation) })
   }
   if (kind === KIND.lookup) return ended(fields, { kind: 'lookup' })
+  if (kind === KIND.recover) return ended(fields, { kind: 'recover', view: fields.integer() as View })
   return simpleOperation(value)
 }
 

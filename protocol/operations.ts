@@ -1,4 +1,4 @@
-import type { ClientId, Digest, PrincipalId, RequestNumber, Seq } from './types.ts'
+import type { ClientId, Digest, PrincipalId, RequestNumber, Seq, View } from './types.ts'
 
 /** 1 to 64 of [A-Za-z0-9_.:-], starting with a letter or digit. Names that start with '@' belong to the ledger. */
 export type AccountId = string
@@ -46,6 +46,11 @@ export type Operation =
   | { readonly kind: 'linked'; readonly operations: readonly SimpleOperation[] }
   /** Alone in its request: raises the lane's number and returns the last entry that was no lookup [NC5]. */
   | { readonly kind: 'lookup' }
+  /**
+   * [D5] Alone in its request, and only of a replica: it lost its vote log. The request's number becomes its
+   * incarnation; under that it votes only in `view` and above.
+   */
+  | { readonly kind: 'recover'; readonly view: View }
 
 /** Why an operation was refused: deterministic, replicated, part of the digested reply. */
 export type RefusalCode =
@@ -108,6 +113,8 @@ export type OperationResult =
         readonly result: Uint8Array
       } | null
     }
+  /** [D5] What the replica votes under from now on, and from which view on. */
+  | { readonly kind: 'recovered'; readonly incarnation: RequestNumber; readonly view: View }
   | {
       readonly kind: 'refused'
       readonly code: RefusalCode

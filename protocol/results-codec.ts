@@ -2,7 +2,7 @@ import { pack, unpack } from './msgpack.ts'
 import type { HistoryEntry, OperationResult } from './operations.ts'
 import { HISTORY_ENTRIES_MAX, LINKED_OPERATIONS_MAX, MONEY_MAX, REFUSAL_CODES } from './operations.ts'
 import { MalformedError, Reader } from './reader.ts'
-import type { RequestNumber, Seq } from './types.ts'
+import type { RequestNumber, Seq, View } from './types.ts'
 import { assertNever, digestToBytes } from './types.ts'
 
 /**
@@ -10,7 +10,16 @@ import { assertNever, digestToBytes } from './types.ts'
  * digested [NC9], stored in the client table [NC5], sent, and compared by clients [NC6]. So the encoding is final:
  * arrays, integers, strings and byte strings only, no floats; integers above 2^32 are 64-bit ones.
  */
-const KIND = { opened: 1, transferred: 2, balance: 3, history: 4, linked: 5, lookup: 6, refused: 7 } as const
+const KIND = {
+  opened: 1,
+  transferred: 2,
+  balance: 3,
+  history: 4,
+  linked: 5,
+  lookup: 6,
+  refused: 7,
+  recovered: 8,
+} as const
 
 const RESULTS_MAX = 10_000
 const RESULT_BYTES_MAX = 16_000_000
@@ -54,6 +63,8 @@ function toFields(result: OperationResult): unknown[] {
       if (entry === null) return [KIND.lookup, null]
       return [KIND.lookup, [integer(entry.number), digestToBytes(entry.requestDigest), entry.result]]
     }
+    case 'recovered':
+      return [KIND.recovered, integer(result.incarnation), integer(result.view)]
     case 'refused':
       return [KIND.refused, REFUSAL_CODES.indexOf(result.code), result.detail, result.index ?? null]
     default:
@@ -96,6 +107,12 @@ function plainResultFrom(kind: number, fields: Reader): OperationResult {
       return finished(fields, { kind: 'history', entries: fields.list(HISTORY_ENTRIES_MAX, entryFrom) })
     case KIND.lookup:
       return finished(fields, { kind: 'lookup', entry: fields.nullable(laneEntryFrom) })
+    case KIND.recovered:
+      return finished(fields, {
+        kind: 'recovered',
+        incarnation: fields.integer() as RequestNumber,
+        view: fields.integer() as View,
+      })
     case KIND.refused:
       return finished(fields, refusedFrom(fields))
     default:

@@ -11,8 +11,11 @@ import type {
   Batch,
   Checkpoint,
   Header,
+  LedgerEntry,
   Message,
   MessageType,
+  Partition,
+  PartitionNode,
   Request,
   Vote,
 } from '../../../protocol/messages.ts'
@@ -93,6 +96,7 @@ export const requestArb: fc.Arbitrary<Request> = fc
     operations: fc.oneof(
       fc.array(operationArb, { minLength: 1, maxLength: 4 }),
       fc.constant([{ kind: 'lookup' as const }]),
+      viewArb.map((view) => [{ kind: 'recover' as const, view }]),
     ),
     signature: signatureArb,
     macs: fc.array(fc.uint8Array({ maxLength: 32 }), { maxLength: 4 }),
@@ -156,6 +160,24 @@ const voteMessage = <T extends 'prepare' | 'commit'>(type: T) =>
     replica: replicaArb,
     signature: signatureArb,
   })
+const partitionArb = fc
+  .string({ unit: fc.constantFrom(...'0123456789abcdef'), maxLength: 64 })
+  .map((digits) => digits as Partition)
+const nodeArb: fc.Arbitrary<PartitionNode> = fc.oneof(
+  fc.record({
+    kind: fc.constant('inner' as const),
+    children: fc.array(fc.option(digestArb), { maxLength: 16 }),
+  }),
+  fc.record({ kind: fc.constant('rows' as const), rows: fc.uint8Array({ maxLength: 100 }) }),
+)
+const entryArb: fc.Arbitrary<LedgerEntry> = fc.record({
+  seq: seqArb,
+  previous: digestArb,
+  batchDigest: digestArb,
+  repliesDigest: digestArb,
+  transfers: fc.uint8Array({ maxLength: 100 }),
+})
+
 const nonceArb = fc.nat({ max: 2 ** 31 - 1 }).map((low) => low * 2 ** 17)
 const bitmapArb = fc.uint8Array({ maxLength: 40 })
 
@@ -202,8 +224,11 @@ const ARBITRARIES: { readonly [T in MessageType]: fc.Arbitrary<Extract<Message, 
     type: fc.constant('status'),
     view: viewArb,
     highestViewChange: viewArb,
+    viewChanges: fc.array(replicaArb, { maxLength: 5 }),
     lowWaterMark: seqArb,
     lastExecuted: seqArb,
+    servedFrom: seqArb,
+    isAmnesiac: fc.boolean(),
     accepted: bitmapArb,
     prepared: bitmapArb,
     committed: bitmapArb,
@@ -219,6 +244,27 @@ const ARBITRARIES: { readonly [T in MessageType]: fc.Arbitrary<Extract<Message, 
     commits: votesArb,
     batch: fc.option(batchArb),
     last: fc.boolean(),
+  }),
+  'fetch-batch': fc.record({ type: fc.constant('fetch-batch'), seq: seqArb, digest: digestArb }),
+  'fetched-batch': fc.record({ type: fc.constant('fetched-batch'), seq: seqArb, batch: batchArb }),
+  'fetch-checkpoint': fc.record({ type: fc.constant('fetch-checkpoint'), above: seqArb }),
+  'state-offer': fc.record({ type: fc.constant('state-offer'), checkpoint: checkpointArb }),
+  'fetch-partitions': fc.record({
+    type: fc.constant('fetch-partitions'),
+    seq: seqArb,
+    partitions: fc.array(partitionArb, { maxLength: 5 }),
+  }),
+  partitions: fc.record({
+    type: fc.constant('partitions'),
+    seq: seqArb,
+    isHeld: fc.boolean(),
+    nodes: fc.array(fc.record({ partition: partitionArb, node: nodeArb }), { maxLength: 4 }),
+  }),
+  'fetch-history': fc.record({ type: fc.constant('fetch-history'), upTo: seqArb }),
+  history: fc.record({
+    type: fc.constant('history'),
+    upTo: seqArb,
+    entries: fc.array(entryArb, { maxLength: 4 }),
   }),
   inspect: fc.record({ type: fc.constant('inspect'), nonce: nonceArb }),
   inspection: fc.record({

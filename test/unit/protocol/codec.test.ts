@@ -110,7 +110,7 @@ describe('the decoder is total', () => {
       tree: fc.oneof({ maxDepth: 4 }, leaf, fc.array(tie('tree'), { maxLength: 6 })),
     }))
     fc.assert(
-      fc.property(fc.nat(16), fc.array(tree, { maxLength: 8 }), (type, fields) => {
+      fc.property(fc.nat(24), fc.array(tree, { maxLength: 8 }), (type, fields) => {
         expect(decodeMessage(pack([type, ...fields]))).toBeTypeOf('object')
       }),
       { numRuns: 3_000 },
@@ -169,6 +169,41 @@ describe('hostile sizes', () => {
   })
 })
 
+describe('[CP4] what state transfer may hold', () => {
+  const digest = Buffer.alloc(32, 7)
+  const entry = [1, digest, digest, digest, Buffer.alloc(3)]
+  const nodes = (...list: unknown[]) => decodeMessage(pack([20, 5, true, list]))
+
+  test('partitions are digits of the tree, and not too many of them', () => {
+    const wanted = (...partitions: unknown[]) => decodeMessage(pack([19, 5, partitions]))
+    expect(wanted('', '0', 'f'.repeat(64))).toMatchObject({ partitions: ['', '0', 'f'.repeat(64)] })
+    for (const wrong of ['g', 'A', '0\n', 'f'.repeat(65), 1, null]) {
+      expect(wanted(wrong)).toHaveProperty('malformed')
+    }
+    expect(wanted(...Array<string>(10_000).fill('ab'))).toMatchObject({ type: 'fetch-partitions' })
+    expect(wanted(...Array<string>(10_001).fill('ab'))).toHaveProperty('malformed')
+  })
+
+  test('a node is children or rows', () => {
+    expect(nodes(['0', [2, Buffer.alloc(9)]])).toMatchObject({ nodes: [{ node: { kind: 'rows' } }] })
+    expect(nodes(['0', [1, Array<unknown>(16).fill(digest)]])).toMatchObject({ nodes: [{ partition: '0' }] })
+    expect(nodes(['0', [1, Array<unknown>(17).fill(digest)]])).toHaveProperty('malformed')
+    expect(nodes(['0', [1, [Buffer.alloc(31)]]])).toHaveProperty('malformed')
+    expect(nodes(['0', [1, [undefined]]])).toHaveProperty('malformed')
+    expect(nodes(['0', [3, Buffer.alloc(9)]])).toHaveProperty('malformed')
+    expect(nodes(['0', [2, 'text']])).toHaveProperty('malformed')
+    expect(nodes(['0', [2, Buffer.alloc(9), 1]])).toHaveProperty('malformed')
+  })
+
+  test('history entries have all their fields', () => {
+    const history = (...entries: unknown[]) => decodeMessage(pack([22, 5, entries]))
+    expect(history(entry, entry)).toMatchObject({ type: 'history', upTo: 5 })
+    expect(history(entry.slice(0, 4))).toHaveProperty('malformed')
+    expect(history([...entry, 1])).toHaveProperty('malformed')
+    expect(history(...Array<unknown>(10_001).fill(entry))).toHaveProperty('malformed')
+  })
+})
+
 describe('[NC1] what a request may hold', () => {
   const request = (operations: unknown[]) =>
     decodeMessage(pack([1, [pack([1000, 0, 1, operations]), Buffer.alloc(64), []]]))
@@ -178,10 +213,29 @@ describe('[NC1] what a request may hold', () => {
     expect(request([[8]])).toMatchObject({ operations: [{ kind: 'lookup' }] })
     expect(request([[8], [5, 'a']])).toHaveProperty('malformed')
   })
+  test('[D5] a recovery alone', () => {
+    expect(request([[9, 3]])).toMatchObject({ operations: [{ kind: 'recover', view: 3 }] })
+    expect(
+      request([
+        [9, 3],
+        [5, 'a'],
+      ]),
+    ).toHaveProperty('malformed')
+    expect(
+      request([
+        [9, 3],
+        [9, 4],
+      ]),
+    ).toHaveProperty('malformed')
+    expect(request([[9]])).toHaveProperty('malformed')
+    expect(request([[9, -1]])).toHaveProperty('malformed')
+    expect(request([[9, 3, 4]])).toHaveProperty('malformed')
+  })
   test('no linked group in a linked group', () => {
     expect(request([[7, [[5, 'a']]]])).toMatchObject({ operations: [{ kind: 'linked' }] })
     expect(request([[7, [[7, [[5, 'a']]]]]])).toHaveProperty('malformed')
     expect(request([[7, [[8]]]])).toHaveProperty('malformed')
+    expect(request([[7, [[9, 3]]]])).toHaveProperty('malformed')
   })
   test('amounts out of bounds are decoded: refusing them is the state machine’s answer', () => {
     for (const amount of [-1, 0, 2n ** 64n - 1n, -(2n ** 63n)]) {

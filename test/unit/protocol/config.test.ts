@@ -82,6 +82,7 @@ describe('genesis', () => {
     ['allowByzantine', 'no'],
     ['parameters.checkpointInterval', 0],
     ['parameters.checkpointInterval', 1.5],
+    ['parameters', { ...DEFAULT_PARAMETERS, checkpointInterval: 20_000 }],
     ['parameters.batchOperationsMax', 10_001],
     ['parameters.lanesPerClientMax', 1],
     ['parameters.requestBytesMax', '100000'],
@@ -149,6 +150,8 @@ describe('cluster', () => {
     ['tuning.inFlightMax', 0],
     ['tuning.payloadBytes', 100],
     ['tuning.statusBusyMs', 1.5],
+    ['tuning.viewChangeTimeoutMs', 0],
+    ['tuning.scrubIntervalMs', undefined],
   ]
   test.each(wrong)('names the path %s (%j)', (path, value) => {
     expect(messageOf(() => parse(withField(CLUSTER, path, value)))).toContain(

@@ -114,6 +114,12 @@ const BODY = encodeRequestBody({
   number: requestNumber(1_700_000_000_000_000),
   operations: OPERATIONS,
 })
+const RECOVER = encodeRequestBody({
+  client: principalId(2),
+  lane: lane(0),
+  number: requestNumber(7),
+  operations: [{ kind: 'recover', view: view(5) }],
+})
 const LOOKUP = encodeRequestBody({
   client: clientId(1001),
   lane: lane(0),
@@ -127,6 +133,7 @@ describe('[AU4] digests of requests and batches', () => {
       '94cd03e903cb4318289060790000999401a36e6577cd03e992a45a6fc3abc09401a462617265cd03e9c09302a161d300000000000000019303a161d3ffffffffffffffff9404a161a162d37fffffffffffffff9205a1619406a161090a9406a161c0019207919205a162',
     )
     expect(hex(LOOKUP)).toBe('94cd03e90007919108')
+    expect(hex(RECOVER)).toBe('9402000791920905')
   })
   test('a request digest', () =>
     expect(digestOf(BODY)).toBe('43eb1229492490a9543307960e8ee4d6ea5a905a0c3428a224c35448a29a29cc'))
