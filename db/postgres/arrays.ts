@@ -4,7 +4,7 @@
  *
  *   dimensions i32 | has nulls i32 | element type u32 | length i32 | lower bound i32 | (size i32, -1 null | bytes)*
  */
-const OID = { bytea: 17, int8: 20, int4: 23, text: 25 } as const
+const OID = { int8: 20, int4: 23, text: 25 } as const
 const HEAD_BYTES = 20
 
 function begin(oid: number, count: number, payloadBytes: number): Buffer {
@@ -18,23 +18,15 @@ function begin(oid: number, count: number, payloadBytes: number): Buffer {
 }
 
 export function textArray(values: readonly (string | null)[]): Buffer {
-  return byteStrings(
-    OID.text,
-    values.map((value) => (value === null ? null : Buffer.from(value, 'utf8'))),
-  )
-}
-
-export const byteaArray = (values: readonly (Uint8Array | null)[]): Buffer => byteStrings(OID.bytea, values)
-
-function byteStrings(oid: number, values: readonly (Uint8Array | null)[]): Buffer {
-  const payload = values.reduce((sum, value) => sum + (value?.length ?? 0), 0)
-  const bytes = begin(oid, values.length, payload)
+  const texts = values.map((value) => (value === null ? null : Buffer.from(value, 'utf8')))
+  const payload = texts.reduce((sum, text) => sum + (text?.length ?? 0), 0)
+  const bytes = begin(OID.text, values.length, payload)
   let at = HEAD_BYTES
-  for (const value of values) {
-    at = bytes.writeInt32BE(value?.length ?? -1, at)
-    if (value === null) continue
-    bytes.set(value, at)
-    at += value.length
+  for (const text of texts) {
+    at = bytes.writeInt32BE(text?.length ?? -1, at)
+    if (text === null) continue
+    bytes.set(text, at)
+    at += text.length
   }
   return bytes
 }

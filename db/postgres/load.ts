@@ -6,6 +6,8 @@ import type { HistoryQuery, RowSource } from '../state-machine/run-state.ts'
 import { historyKey, type Touched } from '../state-machine/touched.ts'
 import type { AccountCache } from './account-cache.ts'
 import { int4Array, int8Array, textArray } from './arrays.ts'
+import type { KeptTree } from './kept-tree.ts'
+import { tampered } from './mismatch.ts'
 import type { Session, Statement } from './session.ts'
 import { accountFrom, COLUMNS, transferFrom } from './tables.ts'
 
@@ -22,8 +24,16 @@ export type KeptRows = {
   readonly clients: ReadonlyMap<number, ClientRow>
 }
 
-/** What a run touches: from what is kept, and the rest in one round trip. */
-export async function loadRows(session: Session, touched: Touched, kept: KeptRows): Promise<RowSource> {
+/**
+ * What a run touches: from what is kept, and the rest in one round trip. [CP6] An account that is not as the tree has it
+ * is not executed on.
+ * @throws StoreError 'tampered'
+ */
+export async function loadRows(
+  session: Session,
+  touched: Touched,
+  { kept, tree }: { readonly kept: KeptRows; readonly tree: KeptTree },
+): Promise<RowSource> {
   const queries = [...touched.histories.values()]
   const missing: AccountId[] = []
   for (const id of touched.accounts) if (kept.accounts.get(id) === undefined) missing.push(id)
@@ -31,7 +41,10 @@ export async function loadRows(session: Session, touched: Touched, kept: KeptRow
     missing.length === 0 ? [] : session.rows(accountsStatement(missing)),
     queries.length === 0 ? [] : session.rows(historiesStatement(queries)),
   ])
-  for (const row of accountRows) kept.accounts.put(accountFrom(row))
+  const loaded = new Map(accountRows.map((row) => accountFrom(row)).map((row) => [row.id, row]))
+  const mismatches = missing.flatMap((id) => tree.mismatches('accounts', [id], loaded.get(id)))
+  if (mismatches.length > 0) throw tampered(mismatches)
+  for (const row of loaded.values()) kept.accounts.put(row)
   const histories = new Map<string, TransferRow[]>(queries.map((query) => [historyKey(query), []]))
   for (const row of historyRows) {
     const query = queries[Number(row[0]) - 1]

@@ -1,56 +1,83 @@
-import type { AccountRow, ClientRow } from '../rows.ts'
-import { laneKey } from '../rows.ts'
-import type { Changes } from '../state-machine/run-state.ts'
-import { StoreError } from '../store.ts'
-import { textArray } from './arrays.ts'
+import type { TableName, Tables } from '../columns.ts'
+import type { Change, Changes } from '../state-machine/run-state.ts'
+import { mismatchesOf } from '../state-tree/repair.ts'
+import { keyOf, type StateTable } from '../state-tree/state-row.ts'
+import { type Position, type RowMismatch, StoreError } from '../store.ts'
+import { CELLS } from './cells.ts'
+import { strayTransfers } from './history.ts'
+import { type Column, type RowTypeOids, rowArray } from './row-arrays.ts'
 import type { Session } from './session.ts'
-import { accountFrom, COLUMNS, clientFrom } from './tables.ts'
+import { nameOf, stateRow } from './stored-rows.ts'
+import { COLUMNS, chainFrom, READERS } from './tables.ts'
+
+/** [CP6] For rows that were changed behind this replica's back. */
+export const tampered = (rows: readonly RowMismatch[]): StoreError =>
+  new StoreError('tampered', `the database was changed behind this replica's back: ${named(rows)}`, { rows })
+
+function named(rows: readonly RowMismatch[]): string {
+  const [first] = rows
+  if (first === undefined) return 'no row is named'
+  const { table, key, column, expected, found } = first
+  const more = rows.length > 1 ? `, and ${rows.length - 1} more` : ''
+  if (expected === null) return `row ${table} ${key} should not be there${more}`
+  if (found === null) return `row ${table} ${key} is gone${more}`
+  return `row ${table} ${key} has ${column} ${found} where this replica left ${expected}${more}`
+}
+
+type Args = {
+  readonly session: Session
+  readonly changes: Changes
+  readonly from: Position
+  readonly oids: RowTypeOids
+}
 
 /**
- * [CP6] Names the row that a run would have written over something else than this process knows: its table, key and
- * first differing column. Undefined when there is none by now.
+ * [CP6] The rows that a run would have written over something else than this process knows, or that are in the way of
+ * new ones. Empty when there is none by now.
  */
-export async function mismatchError(session: Session, changes: Changes): Promise<StoreError | undefined> {
-  const what = (await mismatchedAccount(session, changes)) ?? (await mismatchedLane(session, changes))
-  if (what === undefined) return undefined
-  return new StoreError('broken', `the database was changed behind this replica's back: ${what}`)
+export async function mismatchesWith(args: Args): Promise<readonly RowMismatch[]> {
+  const { accounts, clients, principals } = args.changes
+  const found = await Promise.all([
+    changed(args, 'accounts', accounts),
+    changed(args, 'client_table', clients),
+    changed(args, 'principals', principals),
+    inTheWay(args),
+  ])
+  return found.flat()
 }
 
-async function mismatchedAccount(session: Session, { accounts }: Changes): Promise<string | undefined> {
-  const known = accounts.flatMap(({ before }) => before ?? [])
+async function changed<T extends StateTable>(
+  { session, oids }: Args,
+  table: T,
+  changes: readonly Change<Tables[T]>[],
+): Promise<RowMismatch[]> {
+  if (changes.length === 0) return []
+  // By path: unlike a key it is one column in every table.
   const rows = await session.rows({
-    text: `select ${COLUMNS.accounts} from accounts where id = any($1::text[])`,
-    values: [textArray(known.map(({ id }) => id))],
+    text: `select ${COLUMNS[table]} from ${table} where path in (select path from unnest($1::${table}[]))`,
+    values: [
+      rowArray(
+        oids[table],
+        CELLS[table] as readonly Column<Tables[T]>[],
+        changes.map(({ after }) => after),
+      ),
+    ],
   })
-  const found = new Map(rows.map(accountFrom).map((row) => [row.id, row]))
-  for (const row of known) {
-    const what = difference<AccountRow>(`accounts ${row.id}`, ['balance', 'version'], row, found.get(row.id))
-    if (what !== undefined) return what
-  }
-  return undefined
+  const name = (row: Tables[T]) => nameOf(table, keyOf(stateRow(table, row)))
+  const found = new Map(rows.map((row) => READERS[table](row)).map((row) => [name(row), row]))
+  return changes.flatMap(({ before, after }) =>
+    mismatchesOf<TableName>(table, { expected: before, found: found.get(name(after)) }),
+  )
 }
 
-async function mismatchedLane(session: Session, { clients }: Changes): Promise<string | undefined> {
-  const rows = await session.rows({ text: `select ${COLUMNS.client_table} from client_table` })
-  const found = new Map(rows.map(clientFrom).map((row) => [laneKey(row.client, row.lane), row]))
-  for (const { before } of clients) {
-    if (before === undefined) continue
-    const { client, lane } = before
-    const row = found.get(laneKey(client, lane))
-    const what = difference<ClientRow>(`client_table ${client}/${lane}`, ['version'], before, row)
-    if (what !== undefined) return what
-  }
-  return undefined
-}
-
-/** Of the columns that a write states. */
-function difference<Row extends object>(
-  name: string,
-  columns: readonly (keyof Row & string)[],
-  known: Row,
-  found: Row | undefined,
-): string | undefined {
-  if (found === undefined) return `row ${name} is gone`
-  const column = columns.find((one) => known[one] !== found[one])
-  return column && `row ${name} has ${column} ${found[column]} where this replica wrote ${known[column]}`
+async function inTheWay({ session, from }: Args): Promise<RowMismatch[]> {
+  const transfers = await strayTransfers(session, from.lastExecuted)
+  const chain = await session.rows({
+    text: `select ${COLUMNS.chain} from chain where seq > $1::bigint order by seq limit 100`,
+    values: [String(from.lastExecuted)],
+  })
+  return [
+    ...transfers.flatMap((found) => mismatchesOf('transfers', { expected: undefined, found })),
+    ...chain.flatMap((row) => mismatchesOf('chain', { expected: undefined, found: chainFrom(row) })),
+  ]
 }

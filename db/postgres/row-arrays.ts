@@ -12,17 +12,18 @@ const ARRAY_HEAD_BYTES = 20
 const ROW_HEAD_BYTES = 8
 const COLUMN_HEAD_BYTES = 8
 
-/** The types that migrations/ make and a run is written as: tables' own, and those of changes to rows. */
+/** The types that migrations/ make and rows are written as: tables' own, and those of changes to rows. */
 const ROW_TYPES = [
   'account_change',
   'accounts',
   'lane_change',
   'client_table',
   'customers',
+  'principals',
   'transfers',
   'chain',
 ] as const
-export type RowType = (typeof ROW_TYPES)[number]
+type RowType = (typeof ROW_TYPES)[number]
 /** Which number each has in this database. */
 export type RowTypeOids = Readonly<Record<RowType, number>>
 

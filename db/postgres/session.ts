@@ -23,16 +23,18 @@ export class Session {
   readonly client: pg.Client
   readonly #socket: Socket
   #lost: unknown
+  #whenLost: () => void = () => undefined
 
   private constructor(client: pg.Client, socket: Socket) {
     this.client = client
     this.#socket = socket
-    client.on('error', (error) => {
-      this.#lost ??= error
-    })
-    client.on('end', () => {
-      this.#lost ??= new Error('connection closed')
-    })
+    const lost = (error: unknown) => {
+      if (this.#lost !== undefined) return
+      this.#lost = error
+      this.#whenLost()
+    }
+    client.on('error', lost)
+    client.on('end', () => lost(new Error('connection closed')))
   }
 
   /** `settings` are applied with SET. @throws StoreError 'unavailable' */
@@ -66,6 +68,11 @@ export class Session {
   /** Why the connection is gone; undefined while it stands. */
   get lost(): unknown {
     return this.#lost
+  }
+
+  /** Calls `listener`, in place of an earlier one, when the connection is gone, closed by this process or not. */
+  onLost(listener: () => void): void {
+    this.#whenLost = listener
   }
 
   /** Statements of one turn travel together. @throws pg.DatabaseError, or the socket's error */

@@ -4,16 +4,7 @@ import type { Position } from '../store.ts'
 import { StoreError } from '../store.ts'
 import { storeError } from './errors.ts'
 import { column, Session, type TextRow } from './session.ts'
-import {
-  accountFrom,
-  COLUMNS,
-  chainFrom,
-  clientFrom,
-  customerFrom,
-  digestAt,
-  principalFrom,
-  transferFrom,
-} from './tables.ts'
+import { COLUMNS, digestAt, READERS } from './tables.ts'
 
 const ROWS_PER_FETCH = 1_000
 
@@ -22,15 +13,6 @@ const READ_ONLY = {
   default_transaction_isolation: 'repeatable read',
   idle_in_transaction_session_timeout: '0',
   statement_timeout: '0',
-}
-
-const READERS: { readonly [T in TableName]: (row: TextRow) => Tables[T] } = {
-  accounts: (row) => accountFrom(row),
-  transfers: (row) => transferFrom(row),
-  chain: chainFrom,
-  customers: customerFrom,
-  principals: principalFrom,
-  client_table: clientFrom,
 }
 
 /**

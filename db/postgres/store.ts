@@ -1,23 +1,24 @@
 import type { Genesis } from '../../protocol/config.ts'
+import type { LedgerEntry, Partition, PartitionNode } from '../../protocol/messages.ts'
 import type { AccountId } from '../../protocol/operations.ts'
-import type { ReplicaId, Seq } from '../../protocol/types.ts'
+import type { Digest, ReplicaId, Seq } from '../../protocol/types.ts'
 import { checkRun } from '../check-run.ts'
-import type { ChainRow, ClientRow } from '../rows.ts'
+import type { ChainRow } from '../rows.ts'
 import { laneKey } from '../rows.ts'
-import { applyRun, laneEntryOf, type RunOutcome } from '../state-machine/apply.ts'
+import { applyRun, type RunOutcome } from '../state-machine/apply.ts'
 import { isAccountName } from '../state-machine/operations.ts'
 import { touchedBy } from '../state-machine/touched.ts'
-import type { BatchAt, Executed, LaneEntry, Position, Store } from '../store.ts'
+import type { BatchAt, Connected, Executed, Position, RowMismatch, Store, TransferTarget } from '../store.ts'
 import { StoreError } from '../store.ts'
-import { AccountCache } from './account-cache.ts'
+import { type Connection, closeConnection, connectedAs, openConnection } from './connection.ts'
 import { isRowMismatch, storeError } from './errors.ts'
-import { type KeptRows, loadRows } from './load.ts'
-import { mismatchError } from './mismatch.ts'
-import { CoalescedReads, type ReadAnswer } from './reads.ts'
-import { type RowTypeOids, rowTypeOids } from './row-arrays.ts'
-import { Session } from './session.ts'
-import { COLUMNS, chainFrom, clientFrom, principalFrom } from './tables.ts'
-import { takeOver } from './takeover.ts'
+import type { HeldState, NodeAt } from './held-states.ts'
+import { readHistory } from './history.ts'
+import { loadRows } from './load.ts'
+import { mismatchesWith, tampered } from './mismatch.ts'
+import type { ReadAnswer } from './reads.ts'
+import { Scrub } from './scrub.ts'
+import { beginTransfer, installTransfer, readChainRow, type Transfer } from './transfer.ts'
 import { writeStatement } from './write.ts'
 
 export type PostgresStoreOptions = {
@@ -25,41 +26,8 @@ export type PostgresStoreOptions = {
   readonly url: string
   readonly genesis: Genesis
   readonly replica: ReplicaId
-}
-
-/** Whatever the server's defaults are: nothing here waits, and nothing may be ended for idling. */
-const PATIENT = {
-  statement_timeout: '0',
-  idle_session_timeout: '0',
-  idle_in_transaction_session_timeout: '0',
-  synchronous_commit: 'on',
-}
-/**
- * Statements are prepared once, and their arrays are short against the tables, which may never have been analysed:
- * the plan is by index, always.
- */
-const BY_INDEX = {
-  ...PATIENT,
-  jit: 'off',
-  plan_cache_mode: 'force_generic_plan',
-  enable_seqscan: 'off',
-  enable_hashjoin: 'off',
-  enable_mergejoin: 'off',
-}
-/** [D4] The vote log redoes what a crash takes back, so only a durable run waits for the disk. */
-const WRITING = { ...BY_INDEX, synchronous_commit: 'off' }
-
-/** All that one connect() opened and learned; dropped as a whole when anything of it fails. */
-type Connection = KeptRows & {
-  /** Holds the advisory lock. */
-  readonly keeper: Session
-  readonly writer: Session
-  readonly reader: Session
-  readonly reads: CoalescedReads
-  readonly epoch: string
-  readonly oids: RowTypeOids
-  readonly clients: Map<number, ClientRow>
-  position: Position
+  /** Every held state is gone, with the connection that held it or with the store's own; not after close(). */
+  readonly onCheckpointsLost?: () => void
 }
 
 /**
@@ -69,34 +37,37 @@ type Connection = KeptRows & {
 export class PostgresStore implements Store {
   readonly #options: PostgresStoreOptions
   #connection: Connection | null = null
+  readonly #scrub = new Scrub()
+  /** A run or an installation. */
   #executing = false
 
   constructor(options: PostgresStoreOptions) {
     this.#options = options
   }
 
-  async connect(): Promise<Position & { readonly lanes: readonly LaneEntry[] }> {
+  async connect(): Promise<Connected> {
     await this.close()
-    const connection = await this.#open()
+    const { onCheckpointsLost = () => undefined } = this.#options
+    const connection = await openConnection({ ...this.#options, onCheckpointsLost })
     this.#connection = connection
-    return { ...connection.position, lanes: [...connection.clients.values()].map(laneEntryOf) }
+    return connectedAs(connection)
   }
 
   async execute(
     run: readonly BatchAt[],
     { durable }: { readonly durable: boolean },
   ): Promise<readonly Executed[]> {
-    const connection = this.#connected()
-    if (this.#executing) throw new StoreError('broken', 'execute: the run before is not finished')
+    const connection = this.#idle('execute')
+    const { kept, tree, position } = connection
     const { parameters } = this.#options.genesis
-    checkRun(run, connection.position, parameters.checkpointInterval)
+    checkRun(run, position, parameters.checkpointInterval)
     if (run.length === 0) return []
     this.#executing = true
     try {
       const source = await this.#attempt('loading rows', () =>
-        loadRows(connection.writer, touchedBy(run), connection),
+        loadRows(connection.writer, touchedBy(run), { kept, tree }),
       )
-      const outcome = applyRun({ source, position: connection.position, run, parameters })
+      const outcome = applyRun({ source, position, run, parameters })
       await this.#commit(connection, outcome, durable)
       return outcome.executed
     } finally {
@@ -117,70 +88,157 @@ export class PostgresStore implements Store {
 
   async chainAt(seq: Seq): Promise<ChainRow | undefined> {
     const { reader } = this.#connected()
-    const [row] = await this.#attempt('reading the chain', () =>
-      reader.rows({
-        name: 'chain-at',
-        text: `select ${COLUMNS.chain} from chain where seq = $1::bigint`,
-        values: [String(seq)],
-      }),
-    )
-    return row && chainFrom(row)
+    return this.#attempt('reading the chain', () => readChainRow(reader, seq))
+  }
+
+  async takeCheckpoint(): Promise<Position & { readonly stateRoot: Promise<Digest> }> {
+    const connection = this.#idle('takeCheckpoint')
+    const { position, held } = connection
+    const tree = connection.tree.current()
+    await this.#attempt('holding the state', () => held.hold({ position, tree }))
+    void held.prepare().catch(() => undefined)
+    const stateRoot = tree.then(({ root }) => root)
+    // Whoever waits for it learns of it.
+    stateRoot.catch(() => undefined)
+    return { ...position, stateRoot }
+  }
+
+  keepCheckpoints(seqs: readonly Seq[]): void {
+    this.#connection?.held.keep(seqs)
+  }
+
+  async readPartitions(
+    seq: Seq,
+    want: { readonly partitions: readonly Partition[]; readonly bytesMax: number },
+  ): Promise<readonly NodeAt[] | undefined> {
+    const { held } = this.#connected()
+    try {
+      return await held.get(seq)?.readPartitions(want)
+    } catch (error) {
+      // It was lost or let go of meanwhile, which is no fault of the store's own connections.
+      if (held.get(seq) === undefined) return undefined
+      return this.#attempt('reading partitions', () => Promise.reject(error))
+    }
+  }
+
+  async readHistory(want: {
+    readonly upTo: Seq
+    readonly bytesMax: number
+  }): Promise<readonly LedgerEntry[]> {
+    const { reader } = this.#connected()
+    return this.#attempt('reading history', () => readHistory(reader, want, this.#options.genesis.digest))
+  }
+
+  async beginTransfer(
+    target: TransferTarget,
+    { rescan }: { readonly rescan: boolean },
+  ): Promise<{ readonly partitions: readonly Partition[]; readonly history: boolean }> {
+    const connection = this.#idle('beginTransfer')
+    const { digest: genesis } = this.#options.genesis
+    return this.#attempt('beginning a transfer', () => beginTransfer(connection, { target, rescan, genesis }))
+  }
+
+  async stagePartition(partition: Partition, node: PartitionNode): Promise<readonly Partition[]> {
+    const { staging } = this.#transfer()
+    return this.#attempt('staging a partition', () => staging.stage(partition, node))
+  }
+
+  async stageHistory(entries: readonly LedgerEntry[]): Promise<boolean> {
+    const { staging } = this.#transfer()
+    return this.#attempt('staging history', () => staging.stageHistory(entries))
+  }
+
+  async installTransfer(): Promise<Connected & { readonly repaired: readonly RowMismatch[] }> {
+    const connection = this.#idle('installTransfer')
+    const transfer = this.#transfer()
+    this.#executing = true
+    try {
+      const install = () => installTransfer(connection, transfer)
+      const repaired = await this.#attempt('installing a state', install, true)
+      if (repaired === undefined) throw new StoreError('broken', 'install: the state is not complete')
+      return { ...connectedAs(connection), repaired }
+    } finally {
+      this.#executing = false
+    }
+  }
+
+  async cancelTransfer(): Promise<void> {
+    const connection = this.#idle('cancelTransfer')
+    const { staging } = this.#transfer()
+    connection.transfer = null
+    await this.#attempt('cancelling a transfer', () => staging.discard())
+  }
+
+  async scrub({ share }: { readonly share: number }): Promise<{
+    readonly mismatches: Promise<readonly RowMismatch[]>
+  }> {
+    const connection = this.#idle('scrub')
+    const { position, held } = connection
+    const tree = connection.tree.current()
+    const state = await this.#attempt('scrubbing', () => held.begin({ position, tree }))
+    const mismatches = this.#scrubbed(connection, state, share)
+    // Whoever waits for it learns of it.
+    mismatches.catch(() => undefined)
+    return { mismatches }
   }
 
   async close(): Promise<void> {
     const connection = this.#connection
     this.#connection = null
-    if (connection === null) return
-    // The lock last: whoever gets it finds nobody at work.
-    await Promise.all([connection.writer.close(), connection.reader.close()])
-    await connection.keeper.close()
+    if (connection !== null) await closeConnection(connection)
   }
 
-  async #open(): Promise<Connection> {
-    const { url, genesis, replica } = this.#options
-    const applicationName = `pbft replica ${replica}, process ${process.pid}`
-    const opened: Session[] = []
-    const open = async (settings: Readonly<Record<string, string>>): Promise<Session> => {
-      const session = await Session.open({ url, applicationName, settings })
-      opened.push(session)
-      return session
-    }
+  async #scrubbed(connection: Connection, state: HeldState, share: number): Promise<readonly RowMismatch[]> {
     try {
-      const keeper = await open(PATIENT)
-      const { epoch, ...position } = await takeOver({ session: keeper, genesis, replica })
-      const kept = await loadKept(keeper)
-      const oids = await rowTypeOids(keeper)
-      const writer = await open(WRITING)
-      const reader = await open(BY_INDEX)
-      return { keeper, writer, reader, reads: new CoalescedReads(reader), epoch, oids, position, ...kept }
+      const rows = await this.#scrub.rows(state, share)
+      const history = await this.#scrub.history(state, this.#options.genesis.digest, share)
+      if (history.mismatches.length > 0) {
+        connection.damagedFrom = Math.min(history.soundBelow, connection.damagedFrom ?? history.soundBelow)
+      }
+      return [...rows, ...history.mismatches]
     } catch (error) {
-      await Promise.all(opened.map((session) => session.close()))
-      throw storeError(error, 'taking the database over')
+      throw storeError(error, 'scrubbing')
+    } finally {
+      connection.held.end(state)
     }
   }
 
   async #commit(connection: Connection, outcome: RunOutcome, durable: boolean): Promise<void> {
     const { changes, position } = outcome
-    const statement = writeStatement({
-      changes,
-      from: connection.position,
-      to: position,
-      epoch: connection.epoch,
-      oids: connection.oids,
-      durable,
-    })
+    const { position: from, oids, kept } = connection
+    const statement = writeStatement({ changes, from, to: position, epoch: connection.epoch, oids, durable })
     const write = async () => {
       try {
         await connection.writer.rows(statement)
       } catch (error) {
-        throw (isRowMismatch(error) && (await mismatchError(connection.reader, changes))) || error
+        if (!isRowMismatch(error)) throw error
+        const rows = await mismatchesWith({ session: connection.reader, changes, from, oids })
+        throw rows.length > 0 ? tampered(rows) : error
       }
     }
     await this.#attempt('committing', write, true)
     connection.position = position
-    for (const { after } of changes.accounts) connection.accounts.put(after)
-    connection.accounts.trim()
-    for (const { after } of changes.clients) connection.clients.set(laneKey(after.client, after.lane), after)
+    connection.tree.note(changes)
+    for (const { after } of changes.accounts) kept.accounts.put(after)
+    kept.accounts.trim()
+    for (const { after } of changes.clients) kept.clients.set(laneKey(after.client, after.lane), after)
+    for (const { after } of changes.principals) kept.principals.set(after.id, after)
+  }
+
+  /** The connection, when nothing is under way that `what` must not meet. */
+  #idle(what: string): Connection {
+    const connection = this.#connected()
+    if (this.#executing) throw new StoreError('broken', `${what}: the run before is not finished`)
+    if (what === 'execute' && connection.transfer !== null) {
+      throw new StoreError('broken', 'execute: a transfer is under way')
+    }
+    return connection
+  }
+
+  #transfer(): Transfer {
+    const { transfer } = this.#connected()
+    if (transfer === null) throw new StoreError('broken', 'no transfer is under way')
+    return transfer
   }
 
   #connected(): Connection {
@@ -189,28 +247,25 @@ export class PostgresStore implements Store {
     const { keeper, writer, reader } = connection
     const lost = keeper.lost ?? writer.lost ?? reader.lost
     if (lost === undefined) return connection
-    void this.close()
+    void this.#giveUp()
     throw storeError(lost, 'the database connection was lost')
   }
 
+  /** [CP6] A row that was tampered with is no fault of the connection's, and nothing was changed. */
   async #attempt<T>(what: string, action: () => Promise<T>, committing = false): Promise<T> {
     try {
       return await action()
     } catch (error) {
-      await this.close()
-      throw storeError(error, what, committing)
+      const failure = storeError(error, what, committing)
+      if (failure.code !== 'tampered') await this.#giveUp()
+      throw failure
     }
   }
-}
 
-async function loadKept(session: Session): Promise<Pick<Connection, keyof KeptRows>> {
-  const principals = await session.rows({ text: `select ${COLUMNS.principals} from principals` })
-  const clients = await session.rows({
-    text: `select ${COLUMNS.client_table} from client_table order by client, lane`,
-  })
-  return {
-    accounts: new AccountCache(),
-    principals: new Map(principals.map(principalFrom).map((row) => [row.id, row])),
-    clients: new Map(clients.map(clientFrom).map((row) => [laneKey(row.client, row.lane), row])),
+  async #giveUp(): Promise<void> {
+    const isHolding = this.#connection?.held.isHolding ?? false
+    const closed = this.close()
+    if (isHolding) this.#options.onCheckpointsLost?.()
+    await closed
   }
 }

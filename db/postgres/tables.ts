@@ -1,6 +1,7 @@
 import type { AccountId, TransferId } from '../../protocol/operations.ts'
 import type { Digest, Lane, PrincipalId, RequestNumber, Seq, View } from '../../protocol/types.ts'
 import { isDigest } from '../../protocol/types.ts'
+import type { TableName, Tables } from '../columns.ts'
 import type { AccountRow, ChainRow, ClientRow, CustomerRow, PrincipalRow, TransferRow } from '../rows.ts'
 import { StoreError } from '../store.ts'
 import { column, type TextRow } from './session.ts'
@@ -14,6 +15,16 @@ export const COLUMNS = {
   transfers: 'seq, index, debit, credit, amount, debit_entry, debit_previous, credit_entry, credit_previous',
   chain: 'seq, batch_digest, replies_digest, transfers_digest, chain',
 } as const
+
+/** Columns as they are stored: with the row's place in the partition tree, where the table has one [CP2]. */
+export const STORED: { readonly [T in TableName]: string } = {
+  accounts: `${COLUMNS.accounts}, path`,
+  customers: `${COLUMNS.customers}, path`,
+  principals: `${COLUMNS.principals}, path`,
+  client_table: `${COLUMNS.client_table}, path`,
+  transfers: COLUMNS.transfers,
+  chain: COLUMNS.chain,
+}
 
 const integer = (row: TextRow, n: number): number => Number(column(row, n))
 
@@ -46,53 +57,51 @@ function linkAt(row: TextRow, n: number): TransferId | null {
   return { seq: Number(link >> BigInt(INDEX_BITS)) as Seq, index }
 }
 
-export function accountFrom(row: TextRow): AccountRow {
-  const owner = row[1]
+export function accountFrom(row: TextRow, at = 0): AccountRow {
+  const owner = row[at + 1]
   return {
-    id: column(row, 0) as AccountId,
+    id: column(row, at) as AccountId,
     owner: typeof owner === 'string' ? (Number(owner) as PrincipalId) : null,
-    balance: BigInt(column(row, 2)),
-    opened: integer(row, 3) as Seq,
-    version: integer(row, 4) as Seq,
-    entries: integer(row, 5),
-    newest: linkAt(row, 6),
+    balance: BigInt(column(row, at + 2)),
+    opened: integer(row, at + 3) as Seq,
+    version: integer(row, at + 4) as Seq,
+    entries: integer(row, at + 5),
+    newest: linkAt(row, at + 6),
   }
 }
 
-export const customerFrom = (row: TextRow): CustomerRow => ({
-  owner: integer(row, 0) as PrincipalId,
-  name: column(row, 1),
-  address: row[2] ?? null,
-  version: integer(row, 3) as Seq,
+const customerFrom = (row: TextRow, at = 0): CustomerRow => ({
+  owner: integer(row, at) as PrincipalId,
+  name: column(row, at + 1),
+  address: row[at + 2] ?? null,
+  version: integer(row, at + 3) as Seq,
 })
 
-export const principalFrom = (row: TextRow): PrincipalRow => ({
-  id: integer(row, 0) as PrincipalId,
-  role: roleOf(column(row, 1)),
-  publicKey: hex(row, 2),
-  incarnation: integer(row, 3),
-  incarnationView: integer(row, 4) as View,
-  version: integer(row, 5) as Seq,
+export const principalFrom = (row: TextRow, at = 0): PrincipalRow => ({
+  id: integer(row, at) as PrincipalId,
+  role: column(row, at + 1) as PrincipalRow['role'],
+  publicKey: hex(row, at + 2),
+  incarnation: integer(row, at + 3),
+  incarnationView: integer(row, at + 4) as View,
+  version: integer(row, at + 5) as Seq,
 })
 
-function roleOf(text: string): PrincipalRow['role'] {
-  if (text === 'replica' || text === 'customer' || text === 'teller') return text
-  throw new StoreError('broken', `not a role in the database: ${text}`)
-}
-
-export function clientFrom(row: TextRow): ClientRow {
+export function clientFrom(row: TextRow, at = 0): ClientRow {
   return {
-    client: integer(row, 0) as PrincipalId,
-    lane: integer(row, 1) as Lane,
-    real: typeof row[2] === 'string' ? { ...markAt(row, 2), result: Buffer.from(hex(row, 4), 'hex') } : null,
-    lookup: typeof row[5] === 'string' ? markAt(row, 5) : null,
-    version: integer(row, 7) as Seq,
+    client: integer(row, at) as PrincipalId,
+    lane: integer(row, at + 1) as Lane,
+    real:
+      typeof row[at + 2] === 'string'
+        ? { ...markAt(row, at + 2), result: Buffer.from(hex(row, at + 4), 'hex') }
+        : null,
+    lookup: typeof row[at + 5] === 'string' ? markAt(row, at + 5) : null,
+    version: integer(row, at + 7) as Seq,
   }
 }
 
 const markAt = (row: TextRow, n: number) => ({
   number: integer(row, n) as RequestNumber,
-  requestDigest: digestAt(row, n + 1),
+  requestDigest: hex(row, n + 1) as Digest,
 })
 
 export const transferFrom = (row: TextRow, at = 0): TransferRow => ({
@@ -107,10 +116,23 @@ export const transferFrom = (row: TextRow, at = 0): TransferRow => ({
   creditPrevious: linkAt(row, at + 8),
 })
 
-export const chainFrom = (row: TextRow): ChainRow => ({
-  seq: integer(row, 0) as Seq,
-  batchDigest: digestAt(row, 1),
-  repliesDigest: digestAt(row, 2),
-  transfersDigest: digestAt(row, 3),
-  chain: digestAt(row, 4),
+export const chainFrom = (row: TextRow, at = 0): ChainRow => ({
+  seq: integer(row, at) as Seq,
+  batchDigest: hex(row, at + 1) as Digest,
+  repliesDigest: hex(row, at + 2) as Digest,
+  transfersDigest: hex(row, at + 3) as Digest,
+  chain: hex(row, at + 4) as Digest,
 })
+
+/**
+ * A row from its columns in the order of COLUMNS, the first of them at `at`. Whatever a hand may have written is a row,
+ * whose digest then is not the one that the tree or the chain has [CP6].
+ */
+export const READERS: { readonly [T in TableName]: (row: TextRow, at?: number) => Tables[T] } = {
+  accounts: accountFrom,
+  customers: customerFrom,
+  principals: principalFrom,
+  client_table: clientFrom,
+  transfers: transferFrom,
+  chain: chainFrom,
+}

@@ -4,10 +4,11 @@ import { digestToBytes } from '../../protocol/types.ts'
 import { genesisRows } from '../genesis-rows.ts'
 import type { Position } from '../store.ts'
 import { StoreError } from '../store.ts'
-import { byteaArray, int8Array, textArray } from './arrays.ts'
+import { CELLS } from './cells.ts'
 import { migrate } from './migrate.ts'
+import { rowArray, rowTypeOids } from './row-arrays.ts'
 import { column, type Session } from './session.ts'
-import { COLUMNS, digestAt } from './tables.ts'
+import { digestAt, STORED } from './tables.ts'
 
 /** 'pbftledg': one lock per database, held as long as its session lives. */
 const LOCK_KEY = 0x70_62_66_74_6c_65_64_67n
@@ -107,31 +108,19 @@ const GENESIS_WRITTEN = 'alter table accounts set (fillfactor = 70)'
 async function applyGenesis({ session, genesis, replica }: Takeover): Promise<void> {
   const [existing] = await session.rows({ text: 'select 1 from meta' })
   if (existing !== undefined) return
-  const { accounts, customers, principals } = genesisRows(genesis)
+  const rows = genesisRows(genesis)
+  const oids = await rowTypeOids(session)
   const digest = digestToBytes(genesis.digest)
+  const insert = (table: keyof typeof rows, n: number) =>
+    `insert into ${table} (${STORED[table]}) select ${STORED[table]} from unnest($${n}::${table}[])`
   await session.rows({
-    text: `with a as (
-        insert into accounts (${COLUMNS.accounts})
-        select id, owner, balance, 0, 0, 0, 0 from unnest($1::text[], $2::bigint[], $3::bigint[]) as u (id, owner, balance)
-      ), c as (
-        insert into customers (${COLUMNS.customers})
-        select owner, name, address, 0 from unnest($4::bigint[], $5::text[], $6::text[]) as u (owner, name, address)
-      ), p as (
-        insert into principals (${COLUMNS.principals})
-        select id, role, key, 0, 0, 0 from unnest($7::bigint[], $8::text[], $9::bytea[]) as u (id, role, key)
-      )
+    text: `with a as (${insert('accounts', 1)}), c as (${insert('customers', 2)}), p as (${insert('principals', 3)})
       insert into meta (one, cluster_id, genesis_digest, replica, last_executed, chain, epoch)
-      values (true, $10::bytea, $11::bytea, $12::integer, 0, $11::bytea, 0)`,
+      values (true, $4::bytea, $5::bytea, $6::integer, 0, $5::bytea, 0)`,
     values: [
-      textArray(accounts.map(({ id }) => id)),
-      int8Array(accounts.map(({ owner }) => owner)),
-      int8Array(accounts.map(({ balance }) => balance)),
-      int8Array(customers.map(({ owner }) => owner)),
-      textArray(customers.map(({ name }) => name)),
-      textArray(customers.map(({ address }) => address)),
-      int8Array(principals.map(({ id }) => id)),
-      textArray(principals.map(({ role }) => role)),
-      byteaArray(principals.map(({ publicKey }) => Buffer.from(publicKey, 'hex'))),
+      rowArray(oids.accounts, CELLS.accounts, rows.accounts),
+      rowArray(oids.customers, CELLS.customers, rows.customers),
+      rowArray(oids.principals, CELLS.principals, rows.principals),
       Buffer.from(genesis.clusterId, 'hex'),
       digest,
       String(replica),

@@ -1,11 +1,14 @@
 import { digestToBytes } from '../../protocol/types.ts'
-import type { AccountRow, ChainRow, ClientRow, CustomerRow, RequestMark, TransferRow } from '../rows.ts'
+import type { TableName, Tables } from '../columns.ts'
+import type { AccountRow, ClientRow } from '../rows.ts'
 import type { Change, Changes } from '../state-machine/run-state.ts'
 import type { Position } from '../store.ts'
+import { int8Array } from './arrays.ts'
+import { CELLS, CLIENT_CELLS } from './cells.ts'
 import { MOVED_ON, ROW_MISMATCH } from './errors.ts'
-import { type Column, type RowType, type RowTypeOids, rowArray } from './row-arrays.ts'
+import { type Column, type RowTypeOids, rowArray } from './row-arrays.ts'
 import type { Statement } from './session.ts'
-import { COLUMNS, linkTo } from './tables.ts'
+import { linkTo, STORED } from './tables.ts'
 
 /** One data-modifying CTE: writes rows to one table, set-based. */
 type Part = {
@@ -104,25 +107,14 @@ const ACCOUNT_CHANGE: readonly Column<Update<AccountRow>>[] = [
   { type: 'int8', of: ({ before }) => before.version },
 ]
 
-const digestBytes = (mark: RequestMark | null): Buffer | null => mark && digestToBytes(mark.requestDigest)
-
-const CLIENT: readonly Column<ClientRow>[] = [
-  { type: 'int8', of: ({ client }) => client },
-  { type: 'int4', of: ({ lane }) => lane },
-  { type: 'int8', of: ({ real }) => real?.number ?? null },
-  { type: 'bytea', of: ({ real }) => digestBytes(real) },
-  { type: 'bytea', of: ({ real }) => real?.result ?? null },
-  { type: 'int8', of: ({ lookup }) => lookup?.number ?? null },
-  { type: 'bytea', of: ({ lookup }) => digestBytes(lookup) },
-  { type: 'int8', of: ({ version }) => version },
-]
-
 const LANE_CHANGE: readonly Column<Update<ClientRow>>[] = [
-  ...CLIENT.map(({ type, of }) => ({ type, of: ({ after }) => of(after) }) as Column<Update<ClientRow>>),
+  ...CLIENT_CELLS.map(
+    ({ type, of }) => ({ type, of: ({ after }) => of(after) }) as Column<Update<ClientRow>>,
+  ),
   { type: 'int8', of: ({ before }) => before.version },
 ]
 
-function* changedParts({ accounts, clients }: Changes, oids: RowTypeOids): Generator<Part> {
+function* changedParts({ accounts, clients, principals }: Changes, oids: RowTypeOids): Generator<Part> {
   const accountsChanged = accounts.filter(isUpdate)
   if (accountsChanged.length > 0) {
     yield {
@@ -149,76 +141,52 @@ function* changedParts({ accounts, clients }: Changes, oids: RowTypeOids): Gener
       mustHit: 'cardinality($1)',
     }
   }
+  if (principals.length > 0) {
+    yield {
+      name: 'principals_changed',
+      mark: 'P',
+      text: `update principals p
+        set incarnation = u.incarnation, incarnation_view = u.incarnation_view, version = u.version
+        from unnest($1::principals[], $2::bigint[])
+          as u (id, role, public_key, incarnation, incarnation_view, version, path, expected_version)
+        where p.id = u.id and p.role = u.role and p.public_key = u.public_key and p.version = u.expected_version`,
+      values: [
+        rowArray(
+          oids.principals,
+          CELLS.principals,
+          principals.map(({ after }) => after),
+        ),
+        int8Array(principals.map(({ before }) => before?.version ?? null)),
+      ],
+      mustHit: 'cardinality($1)',
+    }
+  }
 }
 
-const ACCOUNT: readonly Column<AccountRow>[] = [
-  { type: 'text', of: ({ id }) => id },
-  { type: 'int8', of: ({ owner }) => owner },
-  { type: 'int8', of: ({ balance }) => balance },
-  { type: 'int8', of: (row) => row.opened },
-  { type: 'int8', of: ({ version }) => version },
-  { type: 'int8', of: ({ entries }) => entries },
-  { type: 'int8', of: ({ newest }) => linkTo(newest) },
-]
-const CUSTOMER: readonly Column<CustomerRow>[] = [
-  { type: 'int8', of: ({ owner }) => owner },
-  { type: 'text', of: ({ name }) => name },
-  { type: 'text', of: ({ address }) => address },
-  { type: 'int8', of: ({ version }) => version },
-]
-const TRANSFER: readonly Column<TransferRow>[] = [
-  { type: 'int8', of: ({ seq }) => seq },
-  { type: 'int4', of: ({ index }) => index },
-  { type: 'text', of: ({ debit }) => debit },
-  { type: 'text', of: ({ credit }) => credit },
-  { type: 'int8', of: ({ amount }) => amount },
-  { type: 'int8', of: ({ debitEntry }) => debitEntry },
-  { type: 'int8', of: ({ debitPrevious }) => linkTo(debitPrevious) },
-  { type: 'int8', of: ({ creditEntry }) => creditEntry },
-  { type: 'int8', of: ({ creditPrevious }) => linkTo(creditPrevious) },
-]
-const CHAIN: readonly Column<ChainRow>[] = [
-  { type: 'int8', of: ({ seq }) => seq },
-  { type: 'bytea', of: ({ batchDigest }) => digestToBytes(batchDigest) },
-  { type: 'bytea', of: ({ repliesDigest }) => digestToBytes(repliesDigest) },
-  { type: 'bytea', of: ({ transfersDigest }) => digestToBytes(transfersDigest) },
-  { type: 'bytea', of: (row) => digestToBytes(row.chain) },
-]
-
-/** Whole rows of `table`, whose columns are `columns`, which are also those of its row type. */
-function inserted<Row>(
-  part: Pick<Part, 'name' | 'mark'> & {
-    readonly table: RowType & keyof typeof COLUMNS
-    readonly oids: RowTypeOids
-  },
-  columns: readonly Column<Row>[],
-  rows: readonly Row[],
+/** Whole rows of `table`, as its row type has them. */
+function inserted<T extends TableName>(
+  table: T,
+  part: Pick<Part, 'name' | 'mark'>,
+  { rows, oids }: { readonly rows: readonly Tables[T][]; readonly oids: RowTypeOids },
 ): Part[] {
   if (rows.length === 0) return []
-  const { name, mark, table, oids } = part
-  const names = COLUMNS[table]
+  const names = STORED[table]
   const text = `insert into ${table} (${names}) select ${names} from unnest($1::${table}[])`
-  return [{ name, mark, text, values: [rowArray(oids[table], columns, rows)] }]
+  return [{ ...part, text, values: [rowArray(oids[table], CELLS[table], rows)] }]
 }
 
-function insertedParts(
-  { accounts, clients, customers, transfers, chain }: Changes,
-  oids: RowTypeOids,
-): Part[] {
-  const recorded = inserted(
-    { name: 'customers_recorded', mark: 'c', table: 'customers', oids },
-    CUSTOMER,
-    customers,
-  )
+function insertedParts(changes: Changes, oids: RowTypeOids): Part[] {
+  const { accounts, clients, customers, transfers, chain } = changes
+  const recorded = inserted('customers', { name: 'customers_recorded', mark: 'c' }, { rows: customers, oids })
   return [
-    ...inserted({ name: 'accounts_opened', mark: 'a', table: 'accounts', oids }, ACCOUNT, opened(accounts)),
-    ...inserted({ name: 'lanes_opened', mark: 'l', table: 'client_table', oids }, CLIENT, opened(clients)),
+    ...inserted('accounts', { name: 'accounts_opened', mark: 'a' }, { rows: opened(accounts), oids }),
+    ...inserted('client_table', { name: 'lanes_opened', mark: 'l' }, { rows: opened(clients), oids }),
     ...recorded.map((part) => ({
       ...part,
       text: `${part.text} on conflict (owner) do update
         set name = excluded.name, address = excluded.address, version = excluded.version`,
     })),
-    ...inserted({ name: 'transferred', mark: 't', table: 'transfers', oids }, TRANSFER, transfers),
-    ...inserted({ name: 'chained', mark: 'h', table: 'chain', oids }, CHAIN, chain),
+    ...inserted('transfers', { name: 'transferred', mark: 't' }, { rows: transfers, oids }),
+    ...inserted('chain', { name: 'chained', mark: 'h' }, { rows: chain, oids }),
   ]
 }

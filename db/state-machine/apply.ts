@@ -3,9 +3,10 @@ import type { Request } from '../../protocol/messages.ts'
 import type { Operation, OperationResult, SimpleOperation } from '../../protocol/operations.ts'
 import { encodeResults } from '../../protocol/results-codec.ts'
 import { chainDigestOf, resultsDigestOf } from '../../protocol/signing.ts'
-import type { ClientRow, RequestMark } from '../rows.ts'
+import type { ReplicaId, RequestNumber, View } from '../../protocol/types.ts'
+import type { ClientRow, PrincipalRow, RequestMark } from '../rows.ts'
 import { laneNumber } from '../rows.ts'
-import type { BatchAt, Executed, LaneEntry, Position } from '../store.ts'
+import type { BatchAt, Executed, Incarnation, LaneEntry, Position } from '../store.ts'
 import type { RequestOutcome } from './digests.ts'
 import { repliesDigestOf, transfersDigestOf } from './digests.ts'
 import { type Caller, executeOperation, REQUEST_HISTORY_ENTRIES_MAX, refused } from './operations.ts'
@@ -51,8 +52,9 @@ function applyBatch(args: {
   const { seq, batch } = args.at
   state.beginBatch(seq)
   const lanes: LaneEntry[] = []
+  const incarnations: Incarnation[] = []
   const outcomes = batch.requests.map((request): RequestOutcome => {
-    const outcome = applyRequest(state, request, parameters)
+    const outcome = applyRequest({ state, request, parameters, incarnations })
     if (outcome.kind === 'executed') {
       const { client, lane, number, digest } = request
       lanes.push({ client, lane, number, requestDigest: digest, result: outcome.result })
@@ -64,11 +66,18 @@ function applyBatch(args: {
   const resultsDigest = resultsDigestOf(repliesDigest, transfersDigest)
   const chain = chainDigestOf({ previous: position.chain, seq, batchDigest: batch.digest, resultsDigest })
   state.addChainRow({ seq, batchDigest: batch.digest, repliesDigest, transfersDigest, chain })
-  return { seq, chain, lanes }
+  return { seq, chain, lanes, incarnations }
 }
 
 /** [NC5] Executes the request unless its lane is beyond it. */
-function applyRequest(state: RunState, request: Request, parameters: ExecutionParameters): RequestOutcome {
+function applyRequest(args: {
+  readonly state: RunState
+  readonly request: Request
+  readonly parameters: ExecutionParameters
+  /** Where a RECOVER goes that took effect. */
+  readonly incarnations: Incarnation[]
+}): RequestOutcome {
+  const { state, request, parameters, incarnations } = args
   const { client, lane, number, digest, operations } = request
   const principal = state.principal(client)
   if (principal === undefined || lane >= parameters.lanesPerClientMax) return { kind: 'void' }
@@ -76,15 +85,48 @@ function applyRequest(state: RunState, request: Request, parameters: ExecutionPa
   if (number <= laneNumber(row)) return { kind: 'stale' }
   const mark: RequestMark = { number, requestDigest: digest }
   const version = state.seq
-  if (operations.length === 1 && operations[0]?.kind === 'lookup') {
+  const isReplica = principal.role === 'replica'
+  const [only] = operations.length === 1 ? operations : []
+  if (only?.kind === 'lookup' && !isReplica) {
     const real = row?.real ?? null
     state.putClientRow({ client, lane, real, lookup: mark, version })
     return { kind: 'executed', result: lookupResult(real) }
   }
-  const caller = { id: client, role: principal.role, historyEntriesLeft: REQUEST_HISTORY_ENTRIES_MAX }
-  const result = encodeResults(operations.map((operation) => applyOperation(state, caller, operation)))
+  const result = encodeResults(
+    only?.kind === 'recover' && isReplica
+      ? [recover({ state, principal, incarnation: number, view: only.view, incarnations })]
+      : applyOperations(state, principal, operations),
+  )
   state.putClientRow({ client, lane, real: { ...mark, result }, lookup: null, version })
   return { kind: 'executed', result }
+}
+
+/** [D5] A replica without its vote log names the incarnation that it will vote under. */
+function recover(args: {
+  readonly state: RunState
+  readonly principal: PrincipalRow
+  readonly incarnation: RequestNumber
+  readonly view: View
+  readonly incarnations: Incarnation[]
+}): OperationResult {
+  const { state, principal, incarnation, view, incarnations } = args
+  const { seq } = state
+  state.putPrincipal({ ...principal, incarnation, incarnationView: view, version: seq })
+  incarnations.push({ replica: principal.id as ReplicaId, incarnation, view, seq })
+  return { kind: 'recovered', incarnation, view }
+}
+
+function applyOperations(
+  state: RunState,
+  principal: PrincipalRow,
+  operations: readonly Operation[],
+): OperationResult[] {
+  const caller: Caller = {
+    id: principal.id,
+    role: principal.role,
+    historyEntriesLeft: REQUEST_HISTORY_ENTRIES_MAX,
+  }
+  return operations.map((operation) => applyOperation(state, caller, operation))
 }
 
 const lookupResult = (entry: ClientRow['real']): Uint8Array => encodeResults([{ kind: 'lookup', entry }])
@@ -94,8 +136,9 @@ function applyOperation(state: RunState, caller: Caller, operation: Operation): 
     case 'linked':
       return applyLinked(state, caller, operation.operations)
     case 'lookup':
-      // The codec admits it only alone in its request; among others it fences nothing.
-      return refused('not-authorised', 'lookup')
+    case 'recover':
+      // Both stand alone in their request, which the codec sees to; the one is not a replica's, the other only that.
+      return refused('not-authorised', operation.kind)
     default:
       return executeOperation(state, caller, operation)
   }

@@ -26,6 +26,7 @@ export type Changes = {
   readonly accounts: readonly Change<AccountRow>[]
   /** Upserts: the last word for each owner. */
   readonly customers: readonly CustomerRow[]
+  readonly principals: readonly Change<PrincipalRow>[]
   readonly clients: readonly Change<ClientRow>[]
   readonly transfers: readonly TransferRow[]
   readonly chain: readonly ChainRow[]
@@ -46,6 +47,7 @@ export class RunState {
   readonly #source: RowSource
   readonly #accounts = new Map<AccountId, AccountRow | undefined>()
   readonly #customers = new Map<PrincipalId, CustomerRow>()
+  readonly #principals = new Map<PrincipalId, PrincipalRow>()
   readonly #clients = new Map<number, ClientRow>()
   readonly #transfers: TransferRow[] = []
   readonly #chain: ChainRow[] = []
@@ -89,7 +91,11 @@ export class RunState {
   }
 
   principal(id: PrincipalId): PrincipalRow | undefined {
-    return this.#source.principal(id)
+    return this.#principals.get(id) ?? this.#source.principal(id)
+  }
+
+  putPrincipal(row: PrincipalRow): void {
+    this.#principals.set(row.id, row)
   }
 
   clientRow(client: PrincipalId, lane: Lane): ClientRow | undefined {
@@ -162,6 +168,10 @@ export class RunState {
     for (const [id, after] of this.#accounts) {
       if (after !== undefined) accounts.push({ before: this.#source.account(id), after })
     }
+    const principals: Change<PrincipalRow>[] = []
+    for (const after of this.#principals.values()) {
+      principals.push({ before: this.#source.principal(after.id), after })
+    }
     const clients: Change<ClientRow>[] = []
     for (const after of this.#clients.values()) {
       clients.push({ before: this.#source.clientRow(after.client, after.lane), after })
@@ -169,6 +179,7 @@ export class RunState {
     return {
       accounts,
       customers: [...this.#customers.values()],
+      principals,
       clients,
       transfers: this.#transfers,
       chain: this.#chain,

@@ -49,6 +49,7 @@ export function touchedBy(run: readonly BatchAt[]): Touched {
         operation.operations.forEach(visit)
         break
       case 'lookup':
+      case 'recover':
         break
       default:
         assertNever(operation)

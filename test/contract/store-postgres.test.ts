@@ -178,30 +178,57 @@ describe('a database of someone else', () => {
 })
 
 describe('rows changed behind the back', () => {
+  const one = { table: 'accounts', key: 'a' }
+  const lane = { table: 'client_table', key: `${ALICE}/0` }
   test.each([
-    [`update accounts set balance = balance + 1 where id = 'a'`, 'row accounts a has balance 100 where'],
-    [`update accounts set version = 0 where id = 'a'`, 'row accounts a has version 0 where'],
-    [`delete from accounts where id = 'a'`, 'row accounts a is gone'],
-    ['update client_table set version = 0', `row client_table ${ALICE}/0 has version 0 where`],
-    ['delete from client_table', `row client_table ${ALICE}/0 is gone`],
+    [
+      `update accounts set balance = balance + 1 where id = 'a'`,
+      { ...one, column: 'balance', expected: '99', found: '100' },
+    ],
+    [
+      `update accounts set version = 0 where id = 'a'`,
+      { ...one, column: 'version', expected: '1', found: '0' },
+    ],
+    [`delete from accounts where id = 'a'`, { ...one, column: null, found: null }],
+    ['update client_table set version = 0', { ...lane, column: 'version', expected: '1', found: '0' }],
+    ['delete from client_table', { ...lane, column: null, found: null }],
+    [
+      `insert into transfers values (2, 0, 'x', 'y', 1, 1, 0, 1, 0)`,
+      { table: 'transfers', key: '2/0', column: null, expected: null },
+    ],
+    [
+      `insert into chain select 2, batch_digest, replies_digest, transfers_digest, chain from chain`,
+      { table: 'chain', key: '2', column: null, expected: null },
+    ],
   ])('[CP6] %s is noticed and named, not overwritten', async (tamper, named) => {
     await withStore(async ({ store, sql }) => {
       await sql(tamper)
-      const before = await sql('select * from accounts, client_table')
+      const everything = 'select * from accounts, client_table, transfers, chain'
+      const before = await sql(everything)
       const error = await failure(store.execute(runOf([[pay(2)]], 2), relaxed))
-      expect(error).toMatchObject({ code: 'broken' })
-      expect(String(error)).toContain(named)
-      expect(await sql('select * from accounts, client_table')).toEqual(before)
+      expect(error).toMatchObject({ code: 'tampered', rows: [named] })
+      expect(String(error)).toContain(`row ${named.table} ${named.key}`)
+      expect(await sql(everything)).toEqual(before)
       expect(await sql('select last_executed from meta')).toEqual([{ last_executed: '1' }])
+      // Still connected, where it was.
+      expect(await store.read([])).toMatchObject({ lastExecuted: 1 })
     })
   })
 
-  test('a row that is in the way stops the replica', async () => {
+  test.each([
+    [`update accounts set owner = 1002 where id = 'c'`, { column: 'digest' }],
+    [`update accounts set balance = 7 where id = 'c'`, { column: 'digest' }],
+    [`delete from accounts where id = 'c'`, { column: null, found: null }],
+  ])('[CP6] %s, of a row that was not in memory, is not executed on', async (tamper, named) => {
     await withStore(async ({ store, sql }) => {
-      await sql(`insert into transfers values (2, 0, 'x', 'y', 1, 1, 0, 1, 0)`)
-      const error = await failure(store.execute(runOf([[pay(2)]], 2), relaxed))
-      expect(error).toMatchObject({ code: 'broken' })
-      expect(String(error)).toContain('Key (seq, index)=(2, 0) already exists')
+      await sql(tamper)
+      const deposit = { kind: 'deposit' as const, account: 'c', amount: 1n }
+      const run = runOf([[{ client: TELLER, number: 1, operations: [deposit] }]], 2)
+      expect(await failure(store.execute(run, relaxed))).toMatchObject({
+        code: 'tampered',
+        rows: [{ table: 'accounts', key: 'c', ...named }],
+      })
+      expect(await sql('select last_executed from meta')).toEqual([{ last_executed: '1' }])
     })
   })
 

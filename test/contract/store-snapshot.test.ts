@@ -132,7 +132,7 @@ describe('comparing two databases', () => {
     ['accounts', `delete from accounts where id = 'c'`, 'c', null, [expect.stringContaining('id=c'), null]],
     [
       'accounts',
-      `insert into accounts values ('z', 1001, 0, 0, 0, 0, 0)`,
+      `insert into accounts values ('z', 1001, 0, 0, 0, 0, 0, 0)`,
       'z',
       null,
       [null, expect.anything()],

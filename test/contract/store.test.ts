@@ -63,7 +63,12 @@ describe.each([
 ])('%s store', (_, bench) => {
   test('starts at genesis, with no lanes', async () => {
     const store = (await bench()).open()
-    expect(await store.connect()).toEqual({ lastExecuted: 0, chain: genesis.digest, lanes: [] })
+    expect(await store.connect()).toEqual({
+      lastExecuted: 0,
+      chain: genesis.digest,
+      lanes: [],
+      incarnations: [],
+    })
     expect(await store.read(['a', '@external'])).toEqual({
       lastExecuted: 0,
       values: [

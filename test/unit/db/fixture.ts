@@ -8,7 +8,7 @@ import type { Operation, OperationResult, SimpleOperation } from '../../../proto
 import { MONEY_MAX } from '../../../protocol/operations.ts'
 import { decodeResults } from '../../../protocol/results-codec.ts'
 import { batchOf } from '../../../protocol/signing.ts'
-import { lane, principalId, requestNumber, seq } from '../../../protocol/types.ts'
+import { lane, principalId, requestNumber, seq, view } from '../../../protocol/types.ts'
 
 export const TELLER = 1000
 export const ALICE = 1001
@@ -136,10 +136,11 @@ const requestArb: fc.Arbitrary<RequestSpec> = fc.record({
   operations: fc.oneof(
     { weight: 6, arbitrary: fc.array(operationArb, { minLength: 1, maxLength: 5 }) },
     fc.constant([{ kind: 'lookup' as const }]),
+    fc.nat(9).map((v) => [{ kind: 'recover' as const, view: view(v) }]),
   ),
 })
 
-/** Histories that hit every refusal, stale numbers, null batches, overflows and lookups. */
+/** Histories that hit every refusal, stale numbers, null batches, overflows, lookups and recoveries. */
 export const historyArb: fc.Arbitrary<BatchAt[]> = fc
   .array(fc.array(requestArb, { maxLength: 4 }), { minLength: 1, maxLength: 14 })
   .map((batches) => runOf(batches))

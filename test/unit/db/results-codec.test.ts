@@ -4,7 +4,7 @@ import { digestOf } from '../../../protocol/crypto.ts'
 import type { OperationResult } from '../../../protocol/operations.ts'
 import { MONEY_MAX } from '../../../protocol/operations.ts'
 import { decodeResults, encodeResults } from '../../../protocol/results-codec.ts'
-import { requestNumber, seq } from '../../../protocol/types.ts'
+import { requestNumber, seq, view } from '../../../protocol/types.ts'
 
 const money = fc.bigInt({ min: -MONEY_MAX, max: MONEY_MAX })
 const seqArb = fc.maxSafeNat().map(seq)
@@ -34,6 +34,11 @@ const plain: fc.Arbitrary<OperationResult> = fc.oneof(
         result: fc.uint8Array({ maxLength: 50 }).map((bytes) => Buffer.from(bytes)),
       }),
     ),
+  }),
+  fc.record({
+    kind: fc.constant('recovered' as const),
+    incarnation: fc.maxSafeNat().map(requestNumber),
+    view: fc.maxSafeNat().map(view),
   }),
   fc.record(
     {

@@ -139,7 +139,7 @@ test('[NC9] a null batch has no results, fixed for ever', () => {
   const store = connected()
   const [done] = store.executeSync([{ seq: seq(1), batch: NULL_BATCH }], { durable: true })
   const [row] = store.allRows().chain
-  expect(done).toEqual({ seq: 1, chain: row?.chain, lanes: [] })
+  expect(done).toEqual({ seq: 1, chain: row?.chain, lanes: [], incarnations: [] })
   expect(row).toMatchInlineSnapshot(`
     {
       "batchDigest": "f827c99366e5ed4fdc8382f66161721e6a33b0627db6c8743388603ff51fd563",

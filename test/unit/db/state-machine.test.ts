@@ -3,7 +3,7 @@ import { MemoryStore } from '../../../db/memory-store.ts'
 import type { Operation, OperationResult } from '../../../protocol/operations.ts'
 import { HISTORY_ENTRIES_MAX, MONEY_MAX } from '../../../protocol/operations.ts'
 import { decodeResults } from '../../../protocol/results-codec.ts'
-import { clientId, lane, principalId, requestNumber, seq } from '../../../protocol/types.ts'
+import { clientId, lane, principalId, requestNumber, seq, view } from '../../../protocol/types.ts'
 import {
   ALICE,
   BOB,
@@ -273,5 +273,72 @@ describe('client table', () => {
       real: { number: requestNumber(1) },
       lookup: null,
     })
+  })
+})
+
+describe('[D5] recover', () => {
+  const recover = (number: number, v: number, client = REPLICA): RequestSpec => ({
+    client,
+    number,
+    operations: [{ kind: 'recover', view: view(v) }],
+  })
+  const principalOf = ({ store }: ReturnType<typeof bank>, id: number) => store.principal(principalId(id))
+
+  test('sets what the replica votes under: its number, from the view on', () => {
+    const made = bank()
+    const before = principalOf(made, REPLICA)
+    const done = made.batch(recover(700, 3))
+    expect(resultsOf(done)).toEqual([{ kind: 'recovered', incarnation: 700, view: 3 }])
+    expect(done?.incarnations).toEqual([{ replica: REPLICA, incarnation: 700, view: 3, seq: 1 }])
+    const after = { ...before, incarnation: 700, incarnationView: 3, version: 1 }
+    expect(principalOf(made, REPLICA)).toEqual(after)
+  })
+
+  test('[NC5] once for each number: again, or below it, it changes nothing', () => {
+    const made = bank()
+    made.batch(recover(700, 3))
+    expect(made.batch(recover(700, 3))).toMatchObject({ lanes: [], incarnations: [] })
+    expect(made.batch(recover(699, 9))).toMatchObject({ lanes: [], incarnations: [] })
+    expect(principalOf(made, REPLICA)).toMatchObject({ incarnation: 700, incarnationView: 3 })
+    expect(made.batch(recover(701, 4))?.incarnations).toHaveLength(1)
+    expect(principalOf(made, REPLICA)).toMatchObject({ incarnation: 701, incarnationView: 4, version: 4 })
+  })
+
+  test('several in a batch, each seen by the next', () => {
+    const made = bank()
+    const done = made.batch(recover(1, 1), recover(2, 5), recover(9, 2, 1))
+    expect(done?.incarnations.map(({ replica, incarnation }) => [replica, incarnation])).toEqual([
+      [0, 1],
+      [0, 2],
+      [1, 9],
+    ])
+    expect(principalOf(made, 0)).toMatchObject({ incarnation: 2, incarnationView: 5 })
+  })
+
+  test('no client recovers', () => {
+    const made = bank()
+    for (const client of [ALICE, TELLER]) {
+      const done = made.batch(recover(1, 1, client))
+      expect(resultsOf(done)).toMatchObject([{ kind: 'refused', code: 'not-authorised' }])
+      expect(done?.incarnations).toEqual([])
+      expect(principalOf(made, client)).toMatchObject({ incarnation: 0, version: 0 })
+    }
+  })
+
+  test('a replica executes nothing else, and it only alone', () => {
+    const made = bank()
+    const others: Operation[] = [
+      { kind: 'lookup' },
+      transfer('a', 'b', 1n),
+      deposit('a', 1n),
+      withdraw('a', 1n),
+      open('z', ALICE),
+      balance('a'),
+      history('a'),
+    ]
+    for (const operation of others) expect(made.refusal(REPLICA, operation)).toBe('not-authorised')
+    const [both] = made.as(REPLICA, { kind: 'recover', view: view(1) }, { kind: 'recover', view: view(2) })
+    expect(both).toMatchObject({ kind: 'refused', code: 'not-authorised' })
+    expect(principalOf(made, REPLICA)).toMatchObject({ incarnation: 0, version: 0 })
   })
 })

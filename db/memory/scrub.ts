@@ -1,0 +1,121 @@
+import type { Partition } from '../../protocol/messages.ts'
+import { chainDigestOf, resultsDigestOf } from '../../protocol/signing.ts'
+import type { Digest } from '../../protocol/types.ts'
+import type { ChainRow, TransferRow } from '../rows.ts'
+import { transfersDigestOf } from '../state-machine/digests.ts'
+import { DIGIT_BITS, FAN_OUT, type Place, pathOf, type RowDigest, rowDigestOf } from '../state-tree/place.ts'
+import { encodeRow } from '../state-tree/row-codec.ts'
+import { keyOf } from '../state-tree/state-row.ts'
+import type { StateTree } from '../state-tree/state-tree.ts'
+import type { RowMismatch } from '../store.ts'
+import type { MemoryTables } from './tables.ts'
+
+/** The rows are read in as many parts as there are partitions of so many digits. */
+const PART_DIGITS = 6
+const PARTS = FAN_OUT ** PART_DIGITS
+
+const partOf = (place: Place): number =>
+  ((place.charCodeAt(0) << 8) | place.charCodeAt(1)) >>> (16 - PART_DIGITS * DIGIT_BITS)
+const partitionOf = (part: number): Partition =>
+  part.toString(FAN_OUT).padStart(PART_DIGITS, '0') as Partition
+
+/** [CP6] Goes round all rows and all history, a share at a time. */
+export class Scrub {
+  #part = 0
+  #seq = 1
+
+  /** Rows that are not as the tree has them, in the parts whose turn it is. */
+  rows(tables: MemoryTables, tree: StateTree, share: number): RowMismatch[] {
+    const count = Math.min(PARTS, Math.ceil(share * PARTS))
+    const first = this.#part
+    this.#part = (first + count) % PARTS
+    const missing = new Map<Place, RowDigest>()
+    for (let i = 0; i < count; i++) {
+      for (const { place, digest } of tree.marksAt(partitionOf((first + i) % PARTS)))
+        missing.set(place, digest)
+    }
+    const mismatches: RowMismatch[] = []
+    for (const row of tables.stateRows()) {
+      const place = tables.placeOfRow(row)
+      if ((partOf(place) - first + PARTS) % PARTS >= count) continue
+      const expected = missing.get(place)
+      const found = rowDigestOf(encodeRow(row))
+      missing.delete(place)
+      if (expected === found) continue
+      mismatches.push(digestMismatch({ table: row.table, key: keyOf(row).join('/') }, { expected, found }))
+    }
+    for (const [place, expected] of missing) {
+      const where = { table: 'partition', key: String(pathOf(place)) }
+      mismatches.push(digestMismatch(where, { expected, found: undefined }))
+    }
+    return mismatches
+  }
+
+  /** Chain rows and transfers that do not match, of the seqs whose turn it is: 1 to `lastExecuted`. */
+  history(
+    tables: MemoryTables,
+    { genesis, lastExecuted }: { readonly genesis: Digest; readonly lastExecuted: number },
+    share: number,
+  ): RowMismatch[] {
+    const count = Math.min(lastExecuted, Math.ceil(share * lastExecuted))
+    const mismatches: RowMismatch[] = []
+    for (let i = 0; i < count; i++) {
+      const seq = this.#seq > lastExecuted ? 1 : this.#seq
+      this.#seq = seq + 1
+      const previous = seq === 1 ? genesis : tables.chainRow(seq - 1)?.chain
+      mismatches.push(
+        ...historyMismatches(seq, {
+          previous,
+          row: tables.chainRow(seq),
+          transfers: tables.transfersAt(seq),
+        }),
+      )
+    }
+    return mismatches
+  }
+}
+
+/** One seq's rows against each other and the chain below. */
+export function historyMismatches(
+  seq: number,
+  found: {
+    /** Undefined: the chain row below is missing, which is that row's mismatch. */
+    readonly previous: Digest | undefined
+    readonly row: ChainRow | undefined
+    readonly transfers: readonly TransferRow[]
+  },
+): RowMismatch[] {
+  const { previous, row } = found
+  const key = String(seq)
+  if (row === undefined) return [{ table: 'chain', key, column: null, expected: 'a row', found: null }]
+  const mismatches: RowMismatch[] = []
+  const transfers = transfersDigestOf(found.transfers)
+  if (transfers !== row.transfersDigest) {
+    mismatches.push({
+      table: 'transfers',
+      key,
+      column: 'digest',
+      expected: row.transfersDigest,
+      found: transfers,
+    })
+  }
+  if (previous !== undefined) {
+    const resultsDigest = resultsDigestOf(row.repliesDigest, row.transfersDigest)
+    const chain = chainDigestOf({ previous, seq, batchDigest: row.batchDigest, resultsDigest })
+    if (chain !== row.chain) {
+      mismatches.push({ table: 'chain', key, column: 'chain', expected: chain, found: row.chain })
+    }
+  }
+  return mismatches
+}
+
+function digestMismatch(
+  where: Pick<RowMismatch, 'table' | 'key'>,
+  { expected, found }: { readonly expected: RowDigest | undefined; readonly found: RowDigest | undefined },
+): RowMismatch {
+  const column = expected === undefined || found === undefined ? null : 'digest'
+  return { ...where, column, expected: hexOf(expected), found: hexOf(found) }
+}
+
+const hexOf = (digest: RowDigest | undefined): string | null =>
+  digest === undefined ? null : Buffer.from(digest, 'latin1').toString('hex')
