@@ -1,10 +1,11 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect } from 'vitest'
 import { encodeRequestBody } from '../../protocol/codec.ts'
 import { digestOf } from '../../protocol/crypto.ts'
 import type { Batch, Request, Vote } from '../../protocol/messages.ts'
+import { newViewOf, viewChangeOf } from '../../protocol/signed.ts'
 import { batchOf, NULL_BATCH } from '../../protocol/signing.ts'
 import {
   clientId,
@@ -95,10 +96,58 @@ export const checkpoint = (n: number): VoteRecord => ({
 })
 export const stable = (n: number): VoteRecord => ({ kind: 'stable', ...stateOf(n), checkpoints: votesOf(n) })
 
+const viewChangeMessage = (v: number, replica: number) =>
+  viewChangeOf(
+    {
+      newView: view(v),
+      lowWaterMark: seq(0),
+      incarnation: 0,
+      checkpoints: [
+        { type: 'checkpoint', ...stateOf(128), replica: replicaId(1), signature: signatureOf(v) },
+      ],
+      prepared: [{ header: headerOf(129, batchNumber(129).digest, 0), prepares: votesOf(129, 2) }],
+    },
+    replicaId(replica),
+    () => signatureOf(v),
+  )
+export const viewChange = (v: number): VoteRecord => ({
+  kind: 'view-change',
+  message: viewChangeMessage(v, IDENTITY.replica),
+})
+export function newView(v: number): VoteRecord {
+  const viewChanges = [0, 1, 3].map((replica) => viewChangeMessage(v, replica))
+  const fields = {
+    view: view(v),
+    viewChanges: viewChanges.map(({ replica, digest }) => ({ replica, digest })),
+    headers: [headerOf(129, batchNumber(129).digest, v)],
+  }
+  return { kind: 'new-view', message: newViewOf(fields, replicaId(1), () => signatureOf(v)), viewChanges }
+}
+export const AMNESIA: VoteRecord = { kind: 'amnesia' }
+export const recovered = (incarnation: number): VoteRecord => ({
+  kind: 'recovered',
+  incarnation,
+  view: view(incarnation),
+})
+
 /** A directory that disappears with the test. */
 export function temporaryDirectory(): { readonly path: string } & Disposable {
   const path = mkdtempSync(join(tmpdir(), 'pbft-vote-log-'))
   return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) }
+}
+
+/** The files as a process that dies now leaves them; a write that is under way may be in them in part. */
+export function copyLog(from: string, to: string): void {
+  mkdirSync(to)
+  // Newest first: a segment may get its name while this goes on, and others be cut, oldest first.
+  for (const name of readdirSync(from).toSorted().toReversed()) {
+    if (!/^(votes-|synced$)/.test(name)) continue
+    try {
+      copyFileSync(join(from, name), join(to, name))
+    } catch (error) {
+      if (existsSync(join(from, name))) throw error
+    }
+  }
 }
 
 /** A log with what a test wants to know of it. */
@@ -109,6 +158,7 @@ export class OpenLog {
   /** The highest position reported persisted. */
   persisted = 0
   failures: VoteLogError[] = []
+  readonly #failed = Promise.withResolvers<void>()
   #position = 0
   #waiting: { readonly upTo: number; readonly resolve: () => void }[] = []
 
@@ -117,16 +167,23 @@ export class OpenLog {
     this.recovered = opened.recovered
     this.stats = opened.stats
     this.log.onPersisted = (upTo) => this.#onPersisted(upTo)
-    this.log.onFailure = (error) => this.failures.push(error)
+    this.log.onFailure = (error) => {
+      this.failures.push(error)
+      this.#failed.resolve()
+    }
   }
 
-  static async at(directory: string, segmentBytesMax = 2 ** 20): Promise<OpenLog> {
-    return new OpenLog(await VoteLog.open(directory, { ...IDENTITY, segmentBytesMax }))
+  static async at(
+    directory: string,
+    segmentBytesMax = 2 ** 20,
+    options: { readonly archive?: boolean; readonly noteSynced?: boolean } = {},
+  ): Promise<OpenLog> {
+    return new OpenLog(await VoteLog.open(directory, { ...IDENTITY, segmentBytesMax, ...options }))
   }
 
-  static async createAt(directory: string, segmentBytesMax?: number): Promise<OpenLog> {
-    await VoteLog.create(directory, IDENTITY)
-    return OpenLog.at(directory, segmentBytesMax)
+  static async createAt(...args: Parameters<typeof OpenLog.at>): Promise<OpenLog> {
+    await VoteLog.create(args[0], IDENTITY)
+    return OpenLog.at(...args)
   }
 
   append(...records: readonly VoteRecord[]): void {
@@ -146,6 +203,10 @@ export class OpenLog {
     this.#waiting.push({ upTo: this.#position, resolve })
     this.#settle()
     return promise
+  }
+
+  failed(): Promise<void> {
+    return this.#failed.promise
   }
 
   #onPersisted(upTo: LogPosition): void {

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { NULL_BATCH } from '../../protocol/signing.ts'
 import { seq } from '../../protocol/types.ts'
+import { isStanding } from '../../replica/core/vote-record.ts'
 import {
   type Frame,
   MARK_FRAME,
@@ -9,20 +10,29 @@ import {
   scanFrames,
   writeFrame,
 } from '../../replica/runtime/vote-log/frames.ts'
-import { decodeRecord, encodeRecord } from '../../replica/runtime/vote-log/record-codec.ts'
+import {
+  decodeRecord,
+  encodeRecord,
+  isStandingType,
+  RECORD_TYPE,
+} from '../../replica/runtime/vote-log/record-codec.ts'
 import {
   decodeSegmentHeader,
   encodeSegmentHeader,
   type SegmentHeader,
 } from '../../replica/runtime/vote-log/segment-header.ts'
 import {
+  AMNESIA,
   batchRecord,
   checkpoint,
   committed,
   IDENTITY,
+  newView,
   prePrepare,
   prepared,
+  recovered,
   stable,
+  viewChange,
 } from './vote-log-fixture.ts'
 
 const marker = Buffer.from('a marker', 'latin1')
@@ -130,7 +140,20 @@ describe('vote records', () => {
     batchRecord(9),
     checkpoint(128),
     stable(128),
+    viewChange(3),
+    newView(4),
+    AMNESIA,
+    recovered(2 ** 50),
   ]
+  test('[VC1] all kinds are here, and their types tell which stay in force', () => {
+    expect(new Set(records.map(({ kind }) => kind))).toEqual(new Set(Object.keys(RECORD_TYPE)))
+    for (const record of records) {
+      expect([record.kind, isStandingType(RECORD_TYPE[record.kind])]).toEqual([
+        record.kind,
+        isStanding(record),
+      ])
+    }
+  })
   test.each(records)('$kind comes back as encoded', (record) => {
     expect(decodeRecord(Uint8Array.from(encodeRecord(record)))).toEqual(record)
   })
@@ -165,7 +188,8 @@ describe('segment headers', () => {
     marker: Uint8Array.from(marker),
     segment: 2,
     firstOrdinal: 900,
-    newestStable: seq(128),
+    carriedBytes: 350,
+    earlier: { newestStable: seq(128), newestMark: seq(129), seqMax: seq(200), skippedUpTo: seq(64) },
     previous: {
       bytes: 70_000,
       bodies: { min: seq(1), max: seq(130) },

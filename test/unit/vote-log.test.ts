@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { digestOf } from '../../protocol/crypto.ts'
+import { NULL_BATCH } from '../../protocol/signing.ts'
 import { replicaId, seq } from '../../protocol/types.ts'
 import type { VoteRecord } from '../../replica/core/vote-record.ts'
 import { VoteLog } from '../../replica/runtime/vote-log/vote-log.ts'
@@ -160,15 +161,15 @@ describe('[D2] start', () => {
     await expect(open({ replica: replicaId(3) })).rejects.toThrow(/replica 2, and this is replica 3/)
   })
 
-  test('a later format is newer, not damaged', async () => {
+  test.each([1, 3])('format %i is another version, not damage', async (version) => {
     using directory = temporaryDirectory()
     await VoteLog.create(directory.path, IDENTITY)
     const file = join(directory.path, FIRST)
     const bytes = readFileSync(file)
-    bytes.writeUInt32BE(2, 12)
+    bytes.writeUInt32BE(version, 12)
     bytes.writeUInt32BE(crc32(bytes.subarray(12)), 8)
     writeFileSync(file, bytes)
-    await expect(VoteLog.open(directory.path, IDENTITY)).rejects.toMatchObject({ code: 'newer' })
+    await expect(VoteLog.open(directory.path, IDENTITY)).rejects.toMatchObject({ code: 'other-version' })
   })
 
   test('recovery starts at the newest stable checkpoint and reads no segment below it', async () => {
@@ -184,10 +185,14 @@ describe('[D2] start', () => {
     const second = await OpenLog.at(directory.path, 2_000)
     const above = range(21, 30).flatMap((n) => [prePrepare(n), committed(n), prepared(n)])
     expect(second.recovered).toEqual([...above, ...kept.flatMap((record) => [record, prepared(31)])])
-    await expect(second.log.readCommitted(all)).rejects.toMatchObject({
-      code: 'corrupt',
-      file: join(directory.path, FIRST),
-    })
+    // What is damaged holds no vote that still binds: it is passed over, and reported once.
+    const damage: unknown[] = []
+    second.log.onDamage = (error) => damage.push(error)
+    expect(second.log.servedFrom()).toBe(0)
+    expect(await second.log.readCommitted(all)).toEqual([])
+    expect(await second.log.readCommitted(all)).toEqual([])
+    expect(damage).toMatchObject([{ code: 'corrupt', file: join(directory.path, FIRST) }])
+    expect(second.log.servedFrom()).toBeGreaterThan(0)
     expect(await second.log.readCommitted({ ...all, from: seq(10) })).toHaveLength(22)
     await second.log.close()
   })
@@ -254,6 +259,28 @@ describe('[CP5] readCommitted', () => {
     expect(await again.log.readCommitted(all)).toEqual(expected)
     expect(await seqs(again.log, { from: seq(3), upTo: seq(5) })).toEqual([3, 4, 5])
     await again.log.close()
+  })
+
+  test('damage to a segment that is not below the stable checkpoint is no matter of serving [D5]', async () => {
+    using directory = temporaryDirectory()
+    const records = range(1, 8).flatMap((n) => [prePrepare(n), committed(n)])
+    const opened = await logWith(directory.path, records)
+    flipBit(join(directory.path, FIRST), 600)
+    const again = opened.log.readCommitted(all)
+    await expect(again).rejects.toMatchObject({ code: 'corrupt', file: join(directory.path, FIRST) })
+    await opened.log.close()
+  })
+
+  test('a null batch needs no body', async () => {
+    using directory = temporaryDirectory()
+    const opened = await logWith(directory.path, [
+      prePrepare(1),
+      committed(1),
+      committed(2, { batch: NULL_BATCH }),
+    ])
+    const entries = await opened.log.readCommitted(all)
+    expect(entries.map(({ batch }) => batch)).toEqual([batchNumber(1), NULL_BATCH])
+    await opened.log.close()
   })
 
   test('ends before the first number without mark or body', async () => {

@@ -1,13 +1,14 @@
 import type { FileHandle } from 'node:fs/promises'
 import { open } from 'node:fs/promises'
 import type { Batch } from '../../../protocol/messages.ts'
+import { NULL_BATCH } from '../../../protocol/signing.ts'
 import type { Seq } from '../../../protocol/types.ts'
 import type { CommittedEntry, VoteRecord } from '../../core/vote-record.ts'
 import { type Frame, payloadOf, readFrame } from './frames.ts'
 import { decodeRecord, isBodyType, RECORD_TYPE } from './record-codec.ts'
 import type { SeqRange } from './segment-header.ts'
 import { readExactly, type Segment, visitFrames } from './segment-scan.ts'
-import { corruptAt, guarded } from './vote-log-error.ts'
+import { corruptAt, guarded, VoteLogError } from './vote-log-error.ts'
 
 /** Sealed segments whose index is kept; of 16 MB of small records one takes about 1 MB. */
 const INDEXES_MAX = 4
@@ -45,20 +46,31 @@ class SegmentIndex {
   }
 }
 
+/** An unreadable segment that nothing but serving needs: it is passed over from then on. */
+export type OnDamage = (segment: Segment, error: VoteLogError) => boolean
+
 /**
  * Serves committed batches from the segments, for redo and for peers [CP5] [D4]. Memory is bounded however long the
  * log is: a segment is found by its ranges of sequence numbers, a record in it by an index that is made by reading
- * the segment and kept for the last few used.
+ * the segment and kept for the last few used. A segment that is cut while it is read is read to its end or given up.
  */
 export class CommittedReader {
   readonly #segments: readonly Segment[]
+  readonly #onDamage: OnDamage
   /** Least recently used first. */
   readonly #sealed = new Map<Segment, SegmentIndex>()
   #tail: SegmentIndex
 
-  /** `segments` is the log's own list, the tail last; `tailFrames` are the records that the tail has already. */
-  constructor(segments: readonly Segment[], tailFrames: readonly Frame[]) {
+  /**
+   * `segments` is the log's own list, the tail last; `tailFrames` are the records that the tail has already. `onDamage`
+   * tells whether reading goes on without that segment.
+   */
+  constructor(
+    { segments, tailFrames }: { segments: readonly Segment[]; tailFrames: readonly Frame[] },
+    onDamage: OnDamage,
+  ) {
     this.#segments = segments
+    this.#onDamage = onDamage
     this.#tail = new SegmentIndex()
     this.noteWritten(tailFrames)
   }
@@ -72,6 +84,12 @@ export class CommittedReader {
   noteSealed(segment: Segment): void {
     this.#keep(segment, this.#tail)
     this.#tail = new SegmentIndex()
+  }
+
+  /** Call when the segment is about to be cut. */
+  noteCut(segment: Segment): void {
+    segment.state = 'cut'
+    this.#sealed.delete(segment)
   }
 
   /** See `VoteLog.readCommitted`. */
@@ -88,9 +106,10 @@ export class CommittedReader {
     const wanted = await this.#find({ from, last })
     const entries: CommittedEntry[] = []
     await using files = new OpenFiles()
+    const readRecord = (place: Place) => this.#unlessGone(place.segment, () => files.readRecord(place))
     let bytes = 0
     for (const [seq, places] of wanted) {
-      const found = await committedEntry(seq as Seq, places, files)
+      const found = await committedEntry(seq as Seq, places, readRecord)
       if (found === undefined) break
       bytes += found.bytes
       if (entries.length > 0 && bytes > bytesMax) break
@@ -104,11 +123,25 @@ export class CommittedReader {
     for (let seq = from; seq <= last; seq++) wanted.set(seq, { marks: [], bodies: [] })
     const touches = (range: SeqRange | null) => range !== null && range.min <= last && range.max >= from
     for (const segment of [...this.#segments]) {
+      if (segment.state !== 'whole') continue
       if (!touches(segment.content.bodies) && !touches(segment.content.marks)) continue
-      const index = await this.#indexOf(segment)
-      index.collect(segment, wanted)
+      const index = await this.#unlessGone(segment, () => this.#indexOf(segment))
+      index?.collect(segment, wanted)
     }
     return wanted
+  }
+
+  /** Undefined when the segment was cut meanwhile, or is damaged and can be passed over. */
+  async #unlessGone<T>(segment: Segment, read: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await read()
+    } catch (error) {
+      if (!(error instanceof VoteLogError)) throw error
+      if (segment.state === 'cut') return undefined
+      if (error.code !== 'corrupt' || !this.#onDamage(segment, error)) throw error
+      this.#sealed.delete(segment)
+      return undefined
+    }
   }
 
   async #indexOf(segment: Segment): Promise<SegmentIndex> {
@@ -119,7 +152,7 @@ export class CommittedReader {
       await visitFrames(segment, (frame) => made.add(frame))
       index = made
     }
-    this.#keep(segment, index)
+    if (segment.state === 'whole') this.#keep(segment, index)
     return index
   }
 
@@ -135,12 +168,12 @@ export class CommittedReader {
 async function committedEntry(
   seq: Seq,
   places: Places,
-  files: OpenFiles,
+  readRecord: (place: Place) => Promise<VoteRecord | undefined>,
 ): Promise<{ entry: CommittedEntry; bytes: number } | undefined> {
   let mark: (VoteRecord & { kind: 'committed' }) | undefined
   for (const place of places.marks.toReversed()) {
-    const record = await files.readRecord(place)
-    if (record.kind !== 'committed') continue
+    const record = await readRecord(place)
+    if (record?.kind !== 'committed') continue
     mark ??= record
     if (record.commits.length > 0) {
       mark = record
@@ -149,15 +182,18 @@ async function committedEntry(
   }
   if (mark === undefined) return undefined
   const { view, digest, commits } = mark
+  // Its digest says all of it: nobody logs the null batch.
+  if (digest === NULL_BATCH.digest)
+    return { entry: { seq, view, digest, commits, batch: NULL_BATCH }, bytes: 0 }
   for (const place of places.bodies.toReversed()) {
-    const batch = batchOf(await files.readRecord(place))
+    const batch = batchOf(await readRecord(place))
     if (batch?.digest === digest) return { entry: { seq, view, digest, commits, batch }, bytes: place.length }
   }
   return undefined
 }
 
-const batchOf = (record: VoteRecord): Batch | undefined =>
-  record.kind === 'pre-prepare' || record.kind === 'batch' ? record.batch : undefined
+const batchOf = (record: VoteRecord | undefined): Batch | undefined =>
+  record?.kind === 'pre-prepare' || record?.kind === 'batch' ? record.batch : undefined
 
 /** Bytes that are read at once, from a multiple of it on: marks and bodies of neighbours lie close together. */
 const CHUNK_BYTES = 2 ** 16

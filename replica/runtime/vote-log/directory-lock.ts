@@ -14,6 +14,9 @@ const SQLITE_BUSY = 5
  * processes voting from one log is what must never happen. Nothing is ever written to the database.
  */
 export class DirectoryLock {
+  /** What a lock leaves in its directory. */
+  static readonly FILES: readonly string[] = [LOCK_FILE, HOLDER_FILE]
+
   readonly #database: DatabaseSync
 
   private constructor(database: DatabaseSync) {

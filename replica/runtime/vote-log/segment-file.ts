@@ -46,14 +46,17 @@ export class SegmentFile {
   }
 
   /**
-   * A segment with its header, durable under its name. The header is synced before the file gets that name, so a
-   * segment without a whole header is damage and never an interrupted creation.
+   * A segment with its header and what it carries, durable under its name. Both are synced before the file gets that
+   * name, so a segment without the whole of them is damage and never an interrupted creation.
    */
-  static async create(directory: string, header: SegmentHeader): Promise<SegmentFile> {
+  static async create(
+    directory: string,
+    { header, carried }: { header: SegmentHeader; carried: Buffer },
+  ): Promise<SegmentFile> {
     const path = segmentPath(directory, header.segment)
     return guarded(path, 'creating the segment', async () => {
       const unfinished = path + UNFINISHED_SUFFIX
-      const bytes = encodeSegmentHeader(header)
+      const bytes = Buffer.concat([encodeSegmentHeader(header), carried])
       // For its owner only: who knew the marker could forge frames inside a request.
       const handle = await open(unfinished, 'w', 0o600)
       try {

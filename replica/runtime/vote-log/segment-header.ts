@@ -11,10 +11,11 @@ import { isBodyType, RECORD_TYPE } from './record-codec.ts'
  *
  *   'PBFTVOTE' | crc u32 over the rest | version u32 | payload length u32 | payload
  *
- * Every version keeps these first 20 bytes, so that an older program can say that it is the older one. The payload is
- * what lets start-up skip old segments: how far the log had come, and what the previous segment holds.
+ * Every version keeps these first 20 bytes, so that a program of another version can say so. The payload is what lets
+ * start-up skip old segments: how far the log had come, and what the previous segment holds. `carriedBytes` of frames
+ * follow it, see SegmentHeader.
  */
-export const FORMAT_VERSION = 1
+export const FORMAT_VERSION = 2
 const MAGIC = Buffer.from('PBFTVOTE', 'latin1')
 const CRC_AT = MAGIC.length
 const VERSION_AT = CRC_AT + 4
@@ -37,13 +38,51 @@ export type SegmentContent = {
 /** What must not differ between the segments of a log. */
 export type LogIdentity = { readonly genesisDigest: Digest; readonly replica: ReplicaId }
 
+/** What the log amounts to up to some record, in however many segments, cut ones included. 0: none. */
+export type LogSummary = {
+  readonly newestStable: Seq
+  readonly newestMark: Seq
+  /** The highest sequence number of any record. */
+  readonly seqMax: Seq
+  /** Batches up to here were skipped: a state that was installed stands for them [CP4]. */
+  readonly skippedUpTo: Seq
+}
+
+export const EMPTY_LOG: LogSummary = {
+  newestStable: 0 as Seq,
+  newestMark: 0 as Seq,
+  seqMax: 0 as Seq,
+  skippedUpTo: 0 as Seq,
+}
+
+/** `summary` with one more record. A committed mark precedes execution, and that the stable checkpoint. */
+export function summaryWith(
+  summary: LogSummary,
+  frame: { readonly type: number; readonly seq: number },
+): LogSummary {
+  const seq = frame.seq as Seq
+  const isStable = frame.type === RECORD_TYPE.stable
+  const isMark = frame.type === RECORD_TYPE.committed
+  return {
+    newestStable: isStable && seq > summary.newestStable ? seq : summary.newestStable,
+    newestMark: isMark && seq > summary.newestMark ? seq : summary.newestMark,
+    seqMax: Math.max(seq, summary.seqMax) as Seq,
+    skippedUpTo: isStable && seq > summary.newestMark ? seq : summary.skippedUpTo,
+  }
+}
+
 export type SegmentHeader = LogIdentity & {
   readonly marker: Uint8Array
-  /** From 1, without gaps. */
+  /** From 1, without gaps; the first ones may have been cut. */
   readonly segment: number
   readonly firstOrdinal: number
-  /** The newest stable checkpoint among all earlier records; 0: none. */
-  readonly newestStable: Seq
+  /**
+   * The frames right behind the header are copies of the standing records in force (`isStanding`), with the ordinals
+   * that they have. They are synced with the header, before the segment has its name: so all earlier segments can be
+   * deleted at any time without a rewrite, and damage to a copy is never a torn write.
+   */
+  readonly carriedBytes: number
+  readonly earlier: LogSummary
   /** Of the previous segment; null in the first. */
   readonly previous: SegmentContent | null
 }
@@ -82,7 +121,13 @@ export function encodeSegmentHeader(header: SegmentHeader): Buffer {
     header.marker,
     header.segment,
     header.firstOrdinal,
-    header.newestStable,
+    header.carriedBytes,
+    [
+      header.earlier.newestStable,
+      header.earlier.newestMark,
+      header.earlier.seqMax,
+      header.earlier.skippedUpTo,
+    ],
     previous === null
       ? null
       : [previous.bytes, rangeToFields(previous.bodies), rangeToFields(previous.marks), previous.seqMax],
@@ -100,7 +145,7 @@ const rangeToFields = (range: SeqRange | null): unknown => (range === null ? nul
 
 export type HeaderRead =
   | { readonly kind: 'header'; readonly header: SegmentHeader; readonly bytes: number }
-  | { readonly kind: 'newer'; readonly version: number }
+  | { readonly kind: 'other-version'; readonly version: number }
   | { readonly kind: 'bad' }
 
 /** Total; `bytes` begin where the file begins. */
@@ -111,12 +156,11 @@ export function decodeSegmentHeader(bytes: Buffer): HeaderRead {
     return { kind: 'bad' }
   }
   const version = bytes.readUInt32BE(VERSION_AT)
-  if (version > FORMAT_VERSION) return { kind: 'newer', version }
-  if (version < FORMAT_VERSION) return { kind: 'bad' }
+  if (version !== FORMAT_VERSION) return { kind: 'other-version', version }
   try {
     // A copy: the marker is kept as long as the log is open.
     const payload = Uint8Array.from(bytes.subarray(PAYLOAD_AT, end))
-    return { kind: 'header', header: headerFrom(Reader.of(unpack(payload), 7)), bytes: end }
+    return { kind: 'header', header: headerFrom(Reader.of(unpack(payload), 8)), bytes: end }
   } catch (error) {
     if (error instanceof MalformedError) return { kind: 'bad' }
     throw error
@@ -131,7 +175,8 @@ function headerFrom(fields: Reader): SegmentHeader {
     marker: fields.exactly(MARKER_BYTES),
     segment: fields.integer(),
     firstOrdinal: fields.integer(),
-    newestStable: fields.integer() as Seq,
+    carriedBytes: fields.integer(),
+    earlier: summaryFrom(fields.any()),
     previous: fields.nullable((value) => {
       const content = Reader.of(value, 4)
       return {
@@ -141,6 +186,16 @@ function headerFrom(fields: Reader): SegmentHeader {
         seqMax: content.integer() as Seq,
       }
     }),
+  }
+}
+
+function summaryFrom(value: unknown): LogSummary {
+  const fields = Reader.of(value, 4)
+  return {
+    newestStable: fields.integer() as Seq,
+    newestMark: fields.integer() as Seq,
+    seqMax: fields.integer() as Seq,
+    skippedUpTo: fields.integer() as Seq,
   }
 }
 

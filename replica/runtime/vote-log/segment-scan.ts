@@ -10,7 +10,11 @@ export type Segment = {
   readonly path: string
   readonly header: SegmentHeader
   readonly headerBytes: number
+  /** Behind the header and the records that it carries. */
+  readonly recordsAt: number
   content: SegmentContent
+  /** 'cut': deleted or put away, or about to be; 'damaged': unreadable, and not needed for anything but serving. */
+  state: 'whole' | 'cut' | 'damaged'
 }
 
 /** `payload` is a view: copy it to keep it. */
@@ -19,9 +23,9 @@ export type FrameVisitor = (frame: Frame, payload: () => Buffer) => void
 const CHUNK_BYTES = 2 ** 18
 
 /**
- * Reads a sealed segment in chunks and hands out its frames in order, marks left out. At start sealed segments are
- * read only when they hold something above the stable checkpoint, so damage to the others is found here, when they
- * are first served from.
+ * Reads a sealed segment in chunks and hands out its frames in order, those that it carries first, marks left out. At
+ * start sealed segments are read only from the first on that holds something at or above the stable checkpoint, so
+ * damage to the others is found here, when they are first served from.
  *
  * @throws VoteLogError 'corrupt' or 'io'
  */
@@ -37,7 +41,7 @@ export function visitFrames(segment: Segment, visit: FrameVisitor): Promise<void
 }
 
 async function visitAll(handle: FileHandle, segment: Segment, visit: FrameVisitor): Promise<void> {
-  const { header, headerBytes, content, path } = segment
+  const { header, headerBytes, recordsAt, content, path } = segment
   let nextOrdinal = header.firstOrdinal
   // `window` holds the file's bytes from `start` on; those before `at` are done.
   let window: Buffer = Buffer.alloc(0)
@@ -54,15 +58,35 @@ async function visitAll(handle: FileHandle, segment: Segment, visit: FrameVisito
       start += at
       at = 0
     } else {
-      if (frame === 'bad' || frame.ordinal !== nextOrdinal) {
-        throw corruptAt(path, start + at, `record ${nextOrdinal} is unreadable`)
+      const isCarried = start + at < recordsAt
+      if (frame === 'bad' || (!isCarried && frame.ordinal !== nextOrdinal)) {
+        throw corruptAt(path, start + at, unreadable(isCarried, nextOrdinal))
       }
       const view = window
       if (frame.type !== MARK_FRAME) visit({ ...frame, offset: start + at }, () => payloadOf(view, frame))
-      nextOrdinal = ordinalAfter(frame)
+      if (!isCarried) nextOrdinal = ordinalAfter(frame)
       at += frame.length
     }
   }
+}
+
+const unreadable = (isCarried: boolean, ordinal: number): string =>
+  isCarried ? 'a record that stays in force is unreadable' : `record ${ordinal} is unreadable`
+
+/**
+ * The records that the segment carries; `bytes` begin where its file does.
+ *
+ * @throws VoteLogError 'corrupt'
+ */
+export function carriedFrames({ path, header, headerBytes, recordsAt }: Segment, bytes: Buffer): Frame[] {
+  const frames: Frame[] = []
+  for (let at = headerBytes; at < recordsAt; ) {
+    const frame = readFrame(bytes, at, header.marker)
+    if (typeof frame === 'string') throw corruptAt(path, at, unreadable(true, 0))
+    frames.push(frame)
+    at += frame.length
+  }
+  return frames
 }
 
 /** @throws VoteLogError 'corrupt' when the file ends before; else what the file system throws. */

@@ -1,12 +1,20 @@
 import { dirname } from 'node:path'
-import type { Seq } from '../../../protocol/types.ts'
 import type { CommittedReader } from './committed-reader.ts'
-import type { Frame } from './frames.ts'
-import type { Group } from './group.ts'
-import { newerStable, type RecoveredLog } from './recovery.ts'
+import { type Frame, payloadOf } from './frames.ts'
+import { Group } from './group.ts'
+import { isStandingType } from './record-codec.ts'
+import type { RecoveredLog } from './recovery.ts'
 import { SegmentFile } from './segment-file.ts'
-import { contentWith, emptyContent, encodeSegmentHeader, type SegmentHeader } from './segment-header.ts'
+import {
+  contentWith,
+  emptyContent,
+  encodeSegmentHeader,
+  type LogSummary,
+  type SegmentHeader,
+  summaryWith,
+} from './segment-header.ts'
 import type { Segment } from './segment-scan.ts'
+import type { StandingByType } from './wanted-records.ts'
 
 /**
  * Puts groups into the last segment and starts the next one when it is full. One call at a time; after the first
@@ -16,18 +24,26 @@ export class SegmentWriter {
   readonly #segments: Segment[]
   readonly #reader: CommittedReader
   readonly #segmentBytesMax: number
+  /** What is written, and what the next segment carries. */
+  readonly #standing: StandingByType
   #file: SegmentFile
-  #newestStable: Seq
+  #summary: LogSummary
 
   constructor(
-    { segments, tail, newestStable }: RecoveredLog,
+    { segments, tail, summary, standing }: RecoveredLog,
     { reader, segmentBytesMax }: { reader: CommittedReader; segmentBytesMax: number },
   ) {
     this.#segments = segments
     this.#reader = reader
     this.#segmentBytesMax = segmentBytesMax
     this.#file = tail
-    this.#newestStable = newestStable
+    this.#summary = summary
+    this.#standing = standing
+  }
+
+  /** Of all that is written. */
+  get summary(): LogSummary {
+    return this.#summary
   }
 
   get isSynced(): boolean {
@@ -45,10 +61,11 @@ export class SegmentWriter {
     if (this.#isFull(group.length)) await this.#startNext(first.ordinal)
     const segment = this.#last()
     await this.#file.write(group.bytes)
+    this.#noteStanding(group)
     const start = segment.content.bytes
     const frames: Frame[] = group.frames.map((frame) => ({ ...frame, offset: start + frame.offset }))
     segment.content = frames.reduce(contentWith, segment.content)
-    this.#newestStable = frames.reduce(newerStable, this.#newestStable)
+    this.#summary = frames.reduce(summaryWith, this.#summary)
     this.#reader.noteWritten(frames)
   }
 
@@ -60,28 +77,48 @@ export class SegmentWriter {
     return this.#file.close()
   }
 
+  #noteStanding(group: Group): void {
+    for (const frame of group.frames) {
+      if (!isStandingType(frame.type)) continue
+      const payload = Uint8Array.from(payloadOf(group.bytes, frame))
+      this.#standing.set(frame.type, { head: frame, payload })
+    }
+  }
+
   #isFull(more: number): boolean {
-    const { content, headerBytes } = this.#last()
-    return content.bytes > headerBytes && content.bytes + more > this.#segmentBytesMax
+    const { content, recordsAt } = this.#last()
+    return content.bytes > recordsAt && content.bytes + more > this.#segmentBytesMax
   }
 
   /** The next segment's header vouches for all of this one, so this one is durable first. */
   async #startNext(firstOrdinal: number): Promise<void> {
     const sealed = this.#last()
     if (!this.#file.isSynced) await this.#file.sync()
+    const carried = new Group()
+    const { marker } = sealed.header
+    for (const { head, payload } of this.#standing.values()) carried.add(head, { marker, payload })
     const header: SegmentHeader = {
       ...sealed.header,
       segment: sealed.header.segment + 1,
       firstOrdinal,
-      newestStable: this.#newestStable,
+      carriedBytes: carried.length,
+      earlier: this.#summary,
       previous: sealed.content,
     }
-    const next = await SegmentFile.create(dirname(sealed.path), header)
+    const next = await SegmentFile.create(dirname(sealed.path), { header, carried: carried.bytes })
     await this.#file.close()
     this.#file = next
     const headerBytes = encodeSegmentHeader(header).length
+    const recordsAt = headerBytes + carried.length
     this.#reader.noteSealed(sealed)
-    this.#segments.push({ path: next.path, header, headerBytes, content: emptyContent(headerBytes) })
+    this.#segments.push({
+      path: next.path,
+      header,
+      headerBytes,
+      recordsAt,
+      content: emptyContent(recordsAt),
+      state: 'whole',
+    })
   }
 
   #last(): Segment {

@@ -1,13 +1,13 @@
 export type VoteLogErrorCode =
-  /** No log where one must be [D5]: only `init` makes the first record. */
+  /** No log where `init` wrote one [D5]: this replica no longer knows what it said. */
   | 'missing'
-  /** `init` found a log; it is never overwritten. */
+  /** There is a log where a new one was to be made; it is never overwritten. */
   | 'exists'
   /** The log of another cluster or of another replica. */
   | 'foreign'
-  /** Written by a later version of the format. */
-  | 'newer'
-  /** Bytes that were once durable are damaged; `file` and `offset` say where [D2]. */
+  /** Written in a later or earlier version of the format. */
+  | 'other-version'
+  /** [D2] [D5] Bytes that were once durable are damaged; `file` and `offset` say where. */
   | 'corrupt'
   /** Another process has the log open. */
   | 'locked'
@@ -40,8 +40,8 @@ export const corruptAt = (file: string, offset: number, why: string): VoteLogErr
     'corrupt',
     { file, offset },
     `${file}: damaged at byte ${offset}: ${why}. This is not the torn end of an interrupted write: votes that were ` +
-      'already on disk are lost, so this replica can no longer know what it said. Leave it stopped (the cluster goes ' +
-      'on without up to f replicas) and keep the directory for examination.',
+      'already on disk are lost, so this replica can no longer know what it said, and must not vote before it has ' +
+      'recovered. Have the disk examined.',
   )
 
 export const missingLog = (directory: string): VoteLogError =>
@@ -49,7 +49,7 @@ export const missingLog = (directory: string): VoteLogError =>
     'missing',
     { file: directory },
     `${directory}: there is no vote log. \`pbft init\` makes one with the replica's bundle; a replica that had one and ` +
-      'lost it no longer knows what it said and must not vote. Put the directory back where it was.',
+      'lost it no longer knows what it said, and must not vote before it has recovered. If it was moved, put it back.',
   )
 
 /** Runs file system calls; whatever they reject with comes out as a VoteLogError. */

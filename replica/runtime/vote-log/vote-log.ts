@@ -1,20 +1,21 @@
-import { mkdir } from 'node:fs/promises'
-import { dirname } from 'node:path'
-import { randomBytes } from '../../../protocol/crypto.ts'
 import type { LogPosition, Seq } from '../../../protocol/types.ts'
 import type { CommittedEntry, VoteRecord } from '../../core/vote-record.ts'
 import { seqOfRecord } from '../../core/vote-record.ts'
 import { CommittedReader } from './committed-reader.ts'
+import { createLog, type Replaced, replaceLog } from './creation.ts'
 import { DirectoryLock } from './directory-lock.ts'
-import { MARK_FRAME, MARKER_BYTES } from './frames.ts'
+import { MARK_FRAME } from './frames.ts'
 import { Group } from './group.ts'
 import { encodeRecord, RECORD_TYPE } from './record-codec.ts'
 import { type RecoveredLog, recoverLog } from './recovery.ts'
-import { SegmentFile, syncDirectory } from './segment-file.ts'
+import { RetainedSegments } from './retained-segments.ts'
 import type { LogIdentity } from './segment-header.ts'
 import { listSegments } from './segment-list.ts'
+import type { Segment } from './segment-scan.ts'
 import { SegmentWriter } from './segment-writer.ts'
-import { guarded, missingLog, VoteLogError } from './vote-log-error.ts'
+import { SyncedNote } from './synced-note.ts'
+import { missingLog, VoteLogError } from './vote-log-error.ts'
+import { Waiters } from './waiters.ts'
 
 /** A segment is sealed when the next group would make it larger. */
 const SEGMENT_BYTES_MAX = 16 * 2 ** 20
@@ -23,13 +24,20 @@ const UNSYNCED_MS_MAX = 10
 /** Records that are no votes are written when there are so many of them. */
 const UNWRITTEN_BYTES_MAX = 2 ** 20
 
-export type OpenOptions = LogIdentity & { readonly segmentBytesMax?: number }
+export type OpenOptions = LogIdentity & {
+  readonly segmentBytesMax?: number
+  /** Keep segments that are cut, in `archive/` of the directory. */
+  readonly archive?: boolean
+  /** Keep on file what is synced, so that `cutToSynced` can imitate a power cut of a process that was killed. */
+  readonly noteSynced?: boolean
+}
 
 export type OpenedLog = {
   readonly log: VoteLog
   /**
    * In log order: every record above the newest stable checkpoint, that `stable` record itself, and own CHECKPOINTs
-   * at or above it; everything when there is none.
+   * at or above it; everything when there is none. Of standing records (`isStanding`) the newest of each kind,
+   * however old.
    */
   readonly recovered: readonly VoteRecord[]
   readonly stats: { readonly segments: number; readonly records: number; readonly tornBytesCut: number }
@@ -54,11 +62,18 @@ export class VoteLog {
   onFailure: (error: VoteLogError) => void = (error) => {
     throw error
   }
+  /**
+   * [D2] A segment below the stable checkpoint is unreadable. It holds no vote that still binds, so the log goes on
+   * without it and serves from above it; but the disk is not to be trusted.
+   */
+  onDamage: (error: VoteLogError) => void = () => {}
 
   readonly #lock: DirectoryLock
   readonly #writer: SegmentWriter
   readonly #reader: CommittedReader
   readonly #marker: Uint8Array
+  readonly #retained: RetainedSegments
+  readonly #note: SyncedNote | undefined
   /** Ordinal of the last record before this process's first: a position is an ordinal less this. */
   readonly #ordinalBase: number
 
@@ -77,19 +92,25 @@ export class VoteLog {
   #running: Promise<void> | undefined
   #failure: VoteLogError | undefined
   #isClosed = false
-  #waiters: { readonly ordinal: number; readonly done: PromiseWithResolvers<void> }[] = []
+  readonly #waiters = new Waiters()
+  #cutting: Promise<void> = Promise.resolve()
   #timer: NodeJS.Timeout | undefined
 
-  private constructor(lock: DirectoryLock, recovered: RecoveredLog, segmentBytesMax: number) {
+  private constructor(lock: DirectoryLock, recovered: RecoveredLog, options: OpenOptions) {
     const [first] = recovered.segments
     if (first === undefined) throw new Error('a log has at least one segment')
     this.#lock = lock
-    this.#reader = new CommittedReader(recovered.segments, recovered.tailFrames)
+    const { segments } = recovered
+    const { segmentBytesMax = SEGMENT_BYTES_MAX, archive = false, noteSynced = false } = options
+    this.#reader = new CommittedReader(recovered, (segment, error) => this.#passOver(segment, error))
     this.#writer = new SegmentWriter(recovered, { reader: this.#reader, segmentBytesMax })
+    this.#retained = new RetainedSegments({ segments, reader: this.#reader, writer: this.#writer, archive })
     this.#marker = first.header.marker
     this.#ordinalBase = recovered.nextOrdinal - 1
     this.#appended = this.#written = this.#durable = this.#ordinalBase
     this.#claimed = recovered.claimed
+    this.#note = noteSynced ? SyncedNote.beside(first.path) : undefined
+    this.#note?.write(this.lastSyncedLength())
   }
 
   /**
@@ -97,32 +118,24 @@ export class VoteLog {
    *
    * @throws VoteLogError 'exists', 'locked' or 'io'
    */
-  static async create(directory: string, identity: LogIdentity): Promise<void> {
-    await guarded(directory, 'making the directory', async () => {
-      await mkdir(directory, { recursive: true })
-      await syncDirectory(dirname(directory))
-    })
-    const lock = DirectoryLock.take(directory)
-    try {
-      if ((await listSegments(directory)).length > 0) throw existingLog(directory)
-      const file = await SegmentFile.create(directory, {
-        ...identity,
-        marker: randomBytes(MARKER_BYTES),
-        segment: 1,
-        firstOrdinal: 1,
-        newestStable: 0 as Seq,
-        previous: null,
-      })
-      await file.close()
-    } finally {
-      lock.release()
-    }
+  static create(directory: string, identity: LogIdentity): Promise<void> {
+    return createLog(directory, identity)
+  }
+
+  /**
+   * [D5] For a log that `open` calls missing or corrupt: its files are kept aside, as `<directory>.lost-<n>`, and a log
+   * takes its place whose first record is 'amnesia'. Durable before it returns.
+   *
+   * @throws VoteLogError 'exists' when the log is whole; 'foreign', 'other-version', 'locked' or 'io'
+   */
+  static replaceLost(directory: string, identity: LogIdentity): Promise<Replaced> {
+    return replaceLog(directory, identity)
   }
 
   /**
    * Locks and recovers the log. A torn tail is cut; what is returned is durable.
    *
-   * @throws VoteLogError 'missing', 'foreign', 'newer', 'corrupt', 'locked' or 'io'
+   * @throws VoteLogError 'missing', 'foreign', 'other-version', 'corrupt', 'locked' or 'io'
    */
   static async open(directory: string, options: OpenOptions): Promise<OpenedLog> {
     // Looked at before the lock, which would leave its file in a directory that is none of ours.
@@ -131,7 +144,7 @@ export class VoteLog {
     try {
       const recovered = await recoverLog(directory, options)
       return {
-        log: new VoteLog(lock, recovered, options.segmentBytesMax ?? SEGMENT_BYTES_MAX),
+        log: new VoteLog(lock, recovered, options),
         recovered: recovered.records,
         stats: {
           segments: recovered.segments.length,
@@ -177,14 +190,37 @@ export class VoteLog {
    * call. Ends before the first sequence number that the log does not hold both of, before the entry that would
    * exceed `bytesMax` (of batches; the first entry comes whatever its size), and after 512 entries.
    *
-   * @throws VoteLogError 'corrupt' when an old segment turns out to be damaged, or 'io'
+   * @throws VoteLogError 'corrupt' when a segment turns out to be damaged that is not below the stable checkpoint, or
+   * 'io'
    */
   async readCommitted(range: { from: Seq; upTo: Seq; bytesMax: number }): Promise<CommittedEntry[]> {
-    await this.#writtenUpTo(this.#appended)
+    await this.#reached('written', this.#appended)
     return this.#reader.read(range)
   }
 
-  /** What survives a power cut now: power loss is imitated by cutting the log there. */
+  /** [CP5] Nothing at or below this can be read; every committed batch above it may still be there. */
+  servedFrom(): Seq {
+    return this.#retained.servedFrom
+  }
+
+  /**
+   * [CP1] [D4] Takes away the oldest segments, as long as they hold nothing above `upTo`, nothing at or above the newest
+   * stable checkpoint, and are not the one that is written to. Not before all that was appended is durable: that
+   * checkpoint's record is what stands for them.
+   *
+   * @throws VoteLogError 'io'; the log can still be written, but the disk is not to be trusted
+   */
+  cut(upTo: Seq): Promise<void> {
+    if (this.#isClosed) throw new Error('cut of a closed vote log')
+    const cutting = this.#cutting.then(async () => {
+      await this.#reached('durable', this.#appended)
+      await this.#retained.cut(upTo)
+    })
+    this.#cutting = cutting.catch(() => {})
+    return cutting
+  }
+
+  /** What survives a power cut now: all earlier segments, and so much of this one. */
   lastSyncedLength(): { readonly segment: string; readonly bytes: number } {
     return this.#writer.lastSyncedLength
   }
@@ -197,11 +233,13 @@ export class VoteLog {
     try {
       this.#want('sync')
       await this.#running
+      await this.#cutting
       this.#addMark()
       this.#want('sync')
       await this.#running
       await this.#writer.close()
     } finally {
+      this.#note?.close()
       this.#lock.release()
     }
   }
@@ -250,15 +288,15 @@ export class VoteLog {
       group.clear()
       this.#written = upTo
       if (sync && !this.#writer.isSynced) await this.#writer.sync()
+      if (sync) this.#note?.write(this.lastSyncedLength())
     } catch (error) {
       if (error instanceof VoteLogError) return error
       throw error
     }
+    const isNews = sync && this.#durable < upTo
+    if (isNews) this.#durable = upTo
     this.#settleWaiters()
-    if (sync && this.#durable < upTo) {
-      this.#durable = upTo
-      this.onPersisted((upTo - this.#ordinalBase) as LogPosition)
-    }
+    if (isNews) this.onPersisted((upTo - this.#ordinalBase) as LogPosition)
     return undefined
   }
 
@@ -270,22 +308,22 @@ export class VoteLog {
     this.onFailure(failure)
   }
 
-  #writtenUpTo(ordinal: number): Promise<void> {
-    const done = Promise.withResolvers<void>()
-    this.#waiters.push({ ordinal, done })
-    if (ordinal > this.#written) this.#want('write')
+  #reached(until: 'written' | 'durable', ordinal: number): Promise<void> {
+    const reached = this.#waiters.add(until, ordinal)
+    if (until === 'durable' && ordinal > this.#durable) this.#want('sync')
+    else if (ordinal > this.#written) this.#want('write')
     this.#settleWaiters()
-    return done.promise
+    return reached
   }
 
   #settleWaiters(): void {
-    const waiters = this.#waiters
-    this.#waiters = []
-    for (const waiter of waiters) {
-      if (waiter.ordinal <= this.#written) waiter.done.resolve()
-      else if (this.#failure !== undefined) waiter.done.reject(this.#failure)
-      else this.#waiters.push(waiter)
-    }
+    this.#waiters.settle({ written: this.#written, durable: this.#durable }, this.#failure)
+  }
+
+  #passOver(segment: Segment, error: VoteLogError): boolean {
+    const passed = this.#retained.passOver(segment)
+    if (passed === 'newly') this.onDamage(error)
+    return passed !== 'not'
   }
 
   /** Runs until all that was appended is durable and the log says so. */
@@ -312,11 +350,3 @@ export class VoteLog {
 }
 
 const EMPTY = new Uint8Array(0)
-
-const existingLog = (directory: string): VoteLogError =>
-  new VoteLogError(
-    'exists',
-    { file: directory },
-    `${directory}: there is a vote log already, and it is never overwritten: a replica that forgets what it said can ` +
-      'break the cluster. Choose another directory.',
-  )
