@@ -7,6 +7,8 @@ import type { Execution } from './execution.ts'
 import type { SlotLog } from './log.ts'
 import type { NormalCase } from './normal-case.ts'
 import type { Outbox } from './outbox.ts'
+import type { StateSource } from './state-source.ts'
+import type { ViewFacts } from './status.ts'
 import type { CommittedEntry } from './vote-record.ts'
 
 /** Bodies in one answer, and slots whose votes are sent again in one. */
@@ -19,7 +21,10 @@ const PERIOD_BYTES_MAX = 1_000_000
 /** What was read for a peer since its period began, at `sinceMs` of the caller's clock. */
 type Period = { readonly sinceMs: number; readonly bytes: number }
 
-/** [CP5] Gives a peer what its STATUS shows it to lack: own votes, the stable certificate, committed batches. */
+/**
+ * [CP5] Gives a peer what its STATUS shows it to lack: own votes, VIEW-CHANGEs and the NEW-VIEW, the stable
+ * certificate, committed batches.
+ */
 export class Answers {
   readonly #config: CoreConfig
   readonly #outbox: Outbox
@@ -27,9 +32,11 @@ export class Answers {
   readonly #execution: Execution
   readonly #normalCase: NormalCase
   readonly #checkpoints: Checkpoints
+  readonly #views: ViewFacts
+  readonly #source: Pick<StateSource, 'onLogGap'>
   readonly #periods = new Map<ReplicaId, Period>()
   /** Peers for whom the vote log is being read. */
-  readonly #reading = new Map<ReplicaId, { readonly bodies: boolean }>()
+  readonly #reading = new Map<ReplicaId, { readonly after: Seq; readonly bodies: boolean }>()
 
   constructor(args: {
     config: CoreConfig
@@ -38,6 +45,8 @@ export class Answers {
     execution: Execution
     normalCase: NormalCase
     checkpoints: Checkpoints
+    views: ViewFacts
+    source: Pick<StateSource, 'onLogGap'>
   }) {
     this.#config = args.config
     this.#outbox = args.outbox
@@ -45,6 +54,8 @@ export class Answers {
     this.#execution = args.execution
     this.#normalCase = args.normalCase
     this.#checkpoints = args.checkpoints
+    this.#views = args.views
+    this.#source = args.source
   }
 
   /** True when a new period began for this peer: at most one in half a statusBusyMs, with votes sent again. */
@@ -53,6 +64,7 @@ export class Answers {
     const begins = period === undefined || nowMs - period.sinceMs >= this.#config.statusBusyMs / 2
     if (begins) {
       this.#periods.set(peer, { sinceMs: nowMs, bytes: 0 })
+      this.#views.answer(peer, status)
       this.#resendVotes(peer, status)
       this.#checkpoints.resend(peer, status.lowWaterMark)
     }
@@ -66,11 +78,16 @@ export class Answers {
     return begins
   }
 
+  /** Upwards from what the peer executed: of slots that a liar's votes opened there may be many. */
   #resendVotes(peer: ReplicaId, status: Status): void {
+    // Votes of a view that the peer has not entered, or has given up, are of no use to it [VC3].
+    if (status.view !== this.#views.view || status.highestViewChange > status.view) return
+    const { lowWaterMark, highWaterMark } = this.#log
     let slots = 0
-    for (const slot of this.#log.all()) {
-      const bit = slot.seq - status.lowWaterMark - 1
-      if (bit < 0 || slot.seq <= status.lastExecuted || hasBit(status.committed, bit)) continue
+    for (let seq = Math.max(lowWaterMark, status.lastExecuted) + 1; seq <= highWaterMark; seq++) {
+      const bit = seq - status.lowWaterMark - 1
+      const slot = this.#log.get(seq as Seq)
+      if (slot === undefined || slot.voting.accepted === null || hasBit(status.committed, bit)) continue
       slots += 1
       if (slots > ANSWER_SLOTS_MAX) return
       this.#normalCase.resend(peer, slot, {
@@ -84,7 +101,7 @@ export class Answers {
     const { after, upTo, bodies } = range
     if (this.#reading.has(peer) || after >= upTo) return
     if ((this.#periods.get(peer)?.bytes ?? 0) > PERIOD_BYTES_MAX) return
-    this.#reading.set(peer, { bodies })
+    this.#reading.set(peer, { after, bodies })
     this.#outbox.effect({ type: 'read-committed', reader: peer, after, upTo, bytesMax: ANSWER_BYTES_MAX })
   }
 
@@ -93,6 +110,8 @@ export class Answers {
     const period = this.#periods.get(reader)
     if (reading === undefined || period === undefined) return
     this.#reading.delete(reader)
+    // Of what lies below h nothing is still on its way into the log.
+    if (entries.length === 0 && reading.after < this.#log.lowWaterMark) this.#source.onLogGap(reading.after)
     // Read from disk whether or not it is sent: that is the cost.
     const read = entries.reduce((sum, { batch }) => sum + bytesOf(batch), 0)
     this.#periods.set(reader, { ...period, bytes: period.bytes + read })

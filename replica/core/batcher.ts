@@ -1,15 +1,23 @@
 import type { Request } from '../../protocol/messages.ts'
-import type { PrincipalId, Seq } from '../../protocol/types.ts'
+import { isReplica, type PrincipalId, type Seq } from '../../protocol/types.ts'
 import { type ClientTable, replyTo } from './client-table.ts'
 import type { CoreConfig, CoreCrypto } from './config.ts'
 import type { CheckId } from './effect.ts'
+import type { Incarnation } from './event.ts'
 import type { Execution } from './execution.ts'
+import type { Incarnations } from './incarnations.ts'
 import type { SlotLog } from './log.ts'
-import { type NormalCase, requestClaim, requestRefusal } from './normal-case.ts'
+import type { NormalCase } from './normal-case.ts'
 import type { Outbox } from './outbox.ts'
+import { requestClaim, requestRefusal } from './request-rules.ts'
 
 /** Batches committed but not visible yet, in slots, beyond which the primary gathers instead of proposing. */
 const BACKLOG_MAX = 16
+/**
+ * [CP4] Each RECOVER makes the primary fill up to L + K numbers; a replica that asks again sooner than this is refused.
+ * The primary is the more lenient, so that no backup waits for what its primary would refuse.
+ */
+const RECOVER_EVERY_MS_MIN = { backup: 10_000, primary: 5_000 }
 
 /**
  * [NC2] From requests to batches: a backup passes a verified request on to the primary, the primary proposes at once
@@ -23,6 +31,9 @@ export class Batcher {
   readonly #table: ClientTable
   readonly #execution: Execution
   readonly #normalCase: NormalCase
+  readonly #incarnations: Incarnations
+  /** When a RECOVER of each replica was executed here, on the step's clock. */
+  readonly #recoveredMs = new Map<PrincipalId, number>()
   readonly #pending = new Map<CheckId, { readonly from: PrincipalId; readonly request: Request }>()
   /** Never used before in this view, also across restarts [D1]. */
   #nextSeq: Seq
@@ -35,6 +46,7 @@ export class Batcher {
     table: ClientTable
     execution: Execution
     normalCase: NormalCase
+    incarnations: Incarnations
     nextSeq: Seq
   }) {
     this.#config = args.config
@@ -44,6 +56,7 @@ export class Batcher {
     this.#table = args.table
     this.#execution = args.execution
     this.#normalCase = args.normalCase
+    this.#incarnations = args.incarnations
     this.#nextSeq = args.nextSeq
   }
 
@@ -55,6 +68,7 @@ export class Batcher {
   onRequest(from: PrincipalId, request: Request): void {
     const refusal = requestRefusal(request, this.#config)
     if (refusal !== null) return this.#outbox.reject(from, refusal)
+    if (this.#isTooSoon(request)) return this.#outbox.reject(from, 'rate-limited')
     const standing = this.#table.standing(request)
     switch (standing.kind) {
       case 'answered': {
@@ -71,6 +85,17 @@ export class Batcher {
       case 'new':
         this.#pending.set(this.#outbox.verify([requestClaim(request)]), { from, request })
     }
+  }
+
+  #isTooSoon({ client }: Request): boolean {
+    const lastMs = isReplica(client) ? this.#recoveredMs.get(client) : undefined
+    if (lastMs === undefined) return false
+    const { primary, backup } = RECOVER_EVERY_MS_MIN
+    return this.#outbox.nowMs - lastMs < (this.#normalCase.isPrimary ? primary : backup)
+  }
+
+  onRecovered(incarnations: readonly Incarnation[]): void {
+    for (const { replica } of incarnations) this.#recoveredMs.set(replica, this.#outbox.nowMs)
   }
 
   onVerified(check: CheckId, valid: readonly boolean[]): boolean {
@@ -98,13 +123,20 @@ export class Batcher {
     this.#relay(request)
   }
 
+  /** [VC2] Numbering goes on behind what the NEW-VIEW ordered. [NC2] Held requests go to the new primary. */
+  onViewEntered(orderedUpTo: Seq): void {
+    this.#nextSeq = (Math.max(orderedUpTo, this.#log.lowWaterMark, this.#execution.frontier) + 1) as Seq
+    for (const request of this.#table.held) this.#relay(request)
+  }
+
   /** Proposes what fits now. */
   propose(): void {
-    if (!this.#normalCase.isPrimary) return
+    if (!this.#normalCase.isProposing) return
     const { inFlightMax, batchOperationsMax: operationsMax, batchBytesMax: bytesMax } = this.#config
-    while (this.#table.heldCount > 0 && this.#log.contains(this.#nextSeq)) {
+    while (this.#log.contains(this.#nextSeq)) {
       if (this.#nextSeq - 1 - this.#execution.frontier >= inFlightMax) return
       if (this.#execution.frontier - this.#execution.lastExecuted >= BACKLOG_MAX) return
+      if (this.#table.heldCount === 0 && this.#nextSeq > this.#fillUpTo()) return
       const requests = this.#table.next({ operationsMax, bytesMax })
       const seq = this.#nextSeq
       this.#nextSeq = (seq + 1) as Seq
@@ -115,5 +147,14 @@ export class Batcher {
       })
       this.#normalCase.propose(seq, { digest: this.#crypto.batchDigest(requests), requests })
     }
+  }
+
+  /** [D5] An idle cluster moves on with null batches, so that a replica that forgot its votes may vote again. */
+  #fillUpTo(): number {
+    const { checkpointInterval: k, logWindow } = this.#config
+    let upTo = 0
+    for (const { seq } of this.#incarnations.all())
+      upTo = Math.max(upTo, Math.ceil((seq + logWindow) / k) * k)
+    return upTo
   }
 }

@@ -1,15 +1,18 @@
-import type { BodiesWanted, Committed, Status, Vote } from '../../protocol/messages.ts'
-import type { PrincipalId, ReplicaId, Seq } from '../../protocol/types.ts'
+import type { Batch, BodiesWanted, Committed, Status, Vote } from '../../protocol/messages.ts'
+import type { Digest, PrincipalId, ReplicaId, Seq } from '../../protocol/types.ts'
 import type { Answers } from './answers.ts'
-import { bitmapOf, hasBit, setBit } from './bitmap.ts'
+import { hasBit } from './bitmap.ts'
 import { Certificate } from './certificate.ts'
 import type { Checkpoints } from './checkpoint.ts'
 import { type CoreConfig, peersOf } from './config.ts'
 import type { CheckId } from './effect.ts'
 import type { Execution } from './execution.ts'
 import type { SlotLog } from './log.ts'
-import type { NormalCase } from './normal-case.ts'
 import type { Outbox } from './outbox.ts'
+import { PeerProgress } from './peer-progress.ts'
+import type { Slot } from './slot.ts'
+import type { StateSource } from './state-source.ts'
+import { statusOf, type ViewFacts } from './status.ts'
 
 /** How far above what is executed here committed batches are taken from others. */
 const AHEAD_MAX = 512
@@ -17,6 +20,10 @@ const AHEAD_MAX = 512
 const FAILED_PROOFS_MAX = 16
 /** So far behind is more than messages in flight explain: ask at once, not at the next tick. */
 const BEHIND_MIN = 8
+/** A source that brings fewer batches in a tick, with more to come, is slow: another may do better. */
+const BROUGHT_MIN = 4
+/** Ticks in a row that nobody can serve what is missing, before state is fetched instead. */
+const BEYOND_TICKS = 3
 
 /**
  * [CP5] Catch-up by messages: says what this replica has, asks for what it lacks, and takes what is proven. Committed
@@ -28,12 +35,14 @@ export class CatchUp {
   readonly #outbox: Outbox
   readonly #log: SlotLog
   readonly #execution: Execution
-  readonly #normalCase: NormalCase
+  readonly #views: ViewFacts
   readonly #checkpoints: Checkpoints
   readonly #answers: Answers
+  readonly #source: Pick<StateSource, 'servedFrom'>
   readonly #peers: readonly ReplicaId[]
-  /** What each peer last said it executed. */
-  readonly #executedAt = new Map<ReplicaId, Seq>()
+  readonly #progress: PeerProgress
+  /** What is committed at the newest executed seqs, also below h, as far as it is known. */
+  readonly #committed = new Map<Seq, Digest>()
   /** Replicas' own words for what is committed, by seq, within AHEAD_MAX. */
   readonly #words = new Map<Seq, Certificate>()
   readonly #pending = new Map<CheckId, { readonly from: ReplicaId; readonly message: Committed }>()
@@ -45,7 +54,13 @@ export class CatchUp {
   /** The last entry of the answer is still to come. */
   #answering = false
   #wordsWanted = false
-  #source = 0
+  /** The peer that is asked for bodies. */
+  #giver = 0
+  /** Batches that it brought since the last tick. */
+  #brought = 0
+  /** What was asked when the last tick came. */
+  #askedAtTick: BodiesWanted | null = null
+  #beyondTicks = 0
   /** Of the last tick, to see whether anything moved. */
   #before: { readonly executed: Seq; readonly frontier: Seq }
   #idleMs = 0
@@ -55,27 +70,30 @@ export class CatchUp {
     outbox: Outbox
     log: SlotLog
     execution: Execution
-    normalCase: NormalCase
+    views: ViewFacts
     checkpoints: Checkpoints
     answers: Answers
+    source: Pick<StateSource, 'servedFrom'>
   }) {
     this.#config = args.config
     this.#outbox = args.outbox
     this.#log = args.log
     this.#execution = args.execution
-    this.#normalCase = args.normalCase
+    this.#views = args.views
     this.#checkpoints = args.checkpoints
     this.#answers = args.answers
+    this.#source = args.source
     this.#peers = peersOf(args.config)
-    this.#source = args.config.self
-    this.#before = this.#progress()
+    this.#progress = new PeerProgress(args.config)
+    this.#giver = args.config.self
+    this.#before = this.#position()
   }
 
   // --- asking
 
   start(): void {
     this.#sendStatus(this.#peers)
-    this.#arm()
+    this.#outbox.effect({ type: 'set-timer', timer: 'status', ms: this.#config.statusBusyMs })
   }
 
   onSessionUp(peer: PrincipalId): void {
@@ -83,60 +101,90 @@ export class CatchUp {
     if (replica !== undefined) this.#sendStatus([replica])
   }
 
+  onSessionDown(peer: PrincipalId): void {
+    const replica = this.#peers.find((id) => id === peer)
+    if (replica !== undefined) this.#progress.onSessionDown(replica)
+  }
+
   /** While something is stuck STATUS goes out at every tick, else once in statusIdleMs. */
   onTimeout(): void {
-    const now = this.#progress()
+    const now = this.#position()
     const moved = now.executed !== this.#before.executed || now.frontier !== this.#before.frontier
     this.#before = now
     this.#idleMs += this.#config.statusBusyMs
     this.#failed.clear()
-    const stuck = !moved && this.#incomplete()
-    if (stuck) this.#replaceSource()
+    this.#progress.onTick()
+    const replaced = this.#judgeGiver()
+    const stuck = (!moved && this.#incomplete()) || this.#views.isPending
     if (stuck || this.#idleMs >= this.#config.statusIdleMs) {
       this.#idleMs = 0
       this.#sendStatus(this.#peers)
-    }
-    this.#arm()
+    } else if (replaced) this.#askOn()
+    this.#brought = 0
+    this.#askedAtTick = this.#asked
+    this.#beyondTicks = this.#isUnserved() ? this.#beyondTicks + 1 : 0
+    this.#outbox.effect({ type: 'set-timer', timer: 'status', ms: this.#config.statusBusyMs })
   }
 
-  #progress(): { readonly executed: Seq; readonly frontier: Seq } {
+  #position(): { readonly executed: Seq; readonly frontier: Seq } {
     return { executed: this.#execution.lastExecuted, frontier: this.#execution.frontier }
   }
 
-  #arm(): void {
-    this.#outbox.effect({ type: 'set-timer', timer: 'status', ms: this.#config.statusBusyMs })
+  /** f+1 peers executed beyond what is committed here without a gap. */
+  get isBehind(): boolean {
+    return this.#progress.target > this.#execution.frontier
+  }
+
+  /** [CP4] This replica is behind, and nobody's log reaches down to what it lacks: state must be fetched. */
+  get isBeyondMessages(): boolean {
+    return this.#beyondTicks >= BEYOND_TICKS && this.#isUnserved()
+  }
+
+  #isUnserved(): boolean {
+    const { frontier, redoing } = this.#execution
+    if (redoing || !this.isBehind) return false
+    // Of f or fewer that say they can, none need be correct.
+    const able = this.#peers.filter((peer) => this.#progress.canServe(peer, frontier))
+    return able.length < this.#config.quorum.weak
   }
 
   /** Something is accepted here and not committed, or others are ahead. */
   #incomplete(): boolean {
-    if (this.#target() > this.#execution.frontier) return true
-    for (const slot of this.#log.all()) if (slot.accepted !== null && slot.committed === null) return true
+    if (this.isBehind) return true
+    for (const { voting, committed } of this.#log.all()) {
+      if (voting.accepted !== null && committed === null) return true
+    }
     return false
   }
 
-  /** At least one correct replica executed this far. */
-  #target(): number {
-    const claims = [...this.#executedAt.values()].sort((a, b) => b - a)
-    return claims[this.#config.quorum.weak - 1] ?? 0
+  /** Who was asked a whole tick ago and brought nothing, or drips, is replaced by the next. */
+  #judgeGiver(): boolean {
+    if (this.#askedAtTick === null || this.#asked === null || !this.isBehind) return false
+    if (this.#brought === 0) this.#progress.onSilent(this.#asked.source)
+    else if (this.#brought >= BROUGHT_MIN || !this.#answering) return false
+    this.#asked = null
+    this.#chooseGiver()
+    return true
   }
 
-  /** The next peer in turn that says it has more. */
-  #replaceSource(): void {
-    this.#asked = null
-    for (let step = 1; step < this.#config.quorum.n; step++) {
-      const candidate = ((this.#source + step) % this.#config.quorum.n) as ReplicaId
-      if ((this.#executedAt.get(candidate) ?? 0) > this.#execution.frontier) {
-        this.#source = candidate
-        return
-      }
+  /** The next peer in turn that can serve; this replica itself: nobody can. */
+  #chooseGiver(): void {
+    const { n } = this.#config.quorum
+    for (let step = 1; step <= n; step++) {
+      const candidate = ((this.#giver + step) % n) as ReplicaId
+      if (candidate === this.#config.self) continue
+      if (!this.#progress.canServe(candidate, this.#execution.frontier)) continue
+      this.#giver = candidate
+      return
     }
+    this.#giver = this.#config.self
   }
 
   #wanted(): BodiesWanted | null {
-    const { frontier, lastExecuted, redoing } = this.#execution
-    if (redoing || this.#target() <= frontier || frontier - lastExecuted >= AHEAD_MAX / 2) return null
-    if (this.#source === this.#config.self) this.#replaceSource()
-    return this.#source === this.#config.self ? null : { source: this.#source as ReplicaId, after: frontier }
+    const { frontier, lastExecuted, redoing, isPaused } = this.#execution
+    if (redoing || isPaused || !this.isBehind || frontier - lastExecuted >= AHEAD_MAX / 2) return null
+    if (!this.#progress.canServe(this.#giver as ReplicaId, frontier)) this.#chooseGiver()
+    return this.#giver === this.#config.self ? null : { source: this.#giver as ReplicaId, after: frontier }
   }
 
   #sendStatus(to: readonly ReplicaId[]): void {
@@ -147,29 +195,14 @@ export class CatchUp {
   }
 
   #status(bodies: BodiesWanted | null): Status {
-    const { lowWaterMark, window } = this.#log
-    const accepted = bitmapOf(window)
-    const prepared = bitmapOf(window)
-    const committed = bitmapOf(window)
-    for (const slot of this.#log.all()) {
-      const bit = slot.seq - lowWaterMark - 1
-      if (slot.accepted !== null) setBit(accepted, bit)
-      if (slot.preparedAt !== null) setBit(prepared, bit)
-      if (slot.committed !== null) setBit(committed, bit)
+    const parts = {
+      log: this.#log,
+      execution: this.#execution,
+      checkpoints: this.#checkpoints,
+      views: this.#views,
+      source: this.#source,
     }
-    return {
-      type: 'status',
-      view: this.#normalCase.view,
-      highestViewChange: this.#normalCase.view,
-      lowWaterMark,
-      lastExecuted: this.#execution.lastExecuted,
-      accepted,
-      prepared,
-      committed,
-      checkpoint: this.#checkpoints.newestOwn,
-      bodies,
-      wordsWanted: this.#wordsWanted,
-    }
+    return statusOf(parts, { bodies, wordsWanted: this.#wordsWanted })
   }
 
   /** Asks at once for what follows, unless that was asked already. */
@@ -187,19 +220,21 @@ export class CatchUp {
     const replica = this.#peers.find((id) => id === from)
     if (replica === undefined) return this.#outbox.reject(from, 'not-own-vote')
     const { seq, digest, batch } = message
-    if (this.#execution.has(seq) && !this.#contradicts(message)) return this.#afterEntry(message)
+    const known = this.#committedAt(seq)
+    if (this.#execution.has(seq) && (known ?? digest) === digest) return this.#afterEntry(replica, message)
     if (seq > this.#execution.lastExecuted + AHEAD_MAX) return this.#outbox.reject(from, 'outside-window')
     if (batch !== null && batch.digest !== digest) return this.#outbox.reject(from, 'wrong-digest')
+    if (known !== undefined && known !== digest) this.#outbox.reject(from, 'conflicting')
     const words = this.#wordsOn(seq)
     words.add({ replica, digest, signature: EMPTY })
     if (words.count(digest) < this.#config.quorum.weak) return this.#checkProof(replica, message)
-    this.#onProven(message, 'words')
-    this.#afterEntry(message)
+    this.#onProven(replica, message, 'words')
+    this.#afterEntry(replica, message)
   }
 
-  /** [VC6] Says that another batch is committed than the one that is committed here. */
-  #contradicts({ seq, digest }: Committed): boolean {
-    return (this.#log.get(seq)?.committed?.digest ?? digest) !== digest
+  /** What is committed at `seq` as far as this replica remembers: the window, and as much again below it. */
+  #committedAt(seq: Seq): Digest | undefined {
+    return this.#log.get(seq)?.committed?.digest ?? this.#committed.get(seq)
   }
 
   #wordsOn(seq: Seq): Certificate {
@@ -214,12 +249,12 @@ export class CatchUp {
   #checkProof(from: ReplicaId, message: Committed): void {
     const { view, seq, digest, commits, batch } = message
     if (batch === null || this.#checking.has(seq)) return
-    if ((this.#failed.get(from) ?? 0) >= FAILED_PROOFS_MAX) return this.#afterEntry(message)
+    if ((this.#failed.get(from) ?? 0) >= FAILED_PROOFS_MAX) return this.#afterEntry(from, message)
     const { quorum, n } = this.#config.quorum
     const voters = new Map(commits.filter(({ replica }) => replica < n).map((vote) => [vote.replica, vote]))
     if (voters.size < quorum) {
       this.#wordsWanted = true
-      return this.#afterEntry(message)
+      return this.#afterEntry(from, message)
     }
     const claims = [...voters.values()].slice(0, quorum).map(({ replica, signature }) => ({
       statement: { type: 'commit' as const, view, seq, signer: replica, digests: [digest] },
@@ -235,27 +270,31 @@ export class CatchUp {
     this.#pending.delete(check)
     const { from, message } = pending
     this.#checking.delete(message.seq)
-    if (valid.every((verdict) => verdict)) this.#onProven(message, 'proof')
+    if (valid.every((verdict) => verdict)) this.#onProven(from, message, 'proof')
     else {
       // COMMITs were logged unverified [NC4]: an honest source may hold a liar's bad one, so this proves nothing
       // against it; but what it can make this replica verify is bounded.
       this.#failed.set(from, (this.#failed.get(from) ?? 0) + 1)
       this.#wordsWanted = true
     }
-    this.#afterEntry(message)
+    this.#afterEntry(from, message)
     return true
   }
 
-  #onProven(message: Committed, how: 'proof' | 'words'): void {
+  #onProven(from: ReplicaId, message: Committed, how: 'proof' | 'words'): void {
     const { seq, digest, view, commits } = message
-    const slot = this.#log.contains(seq) ? this.#log.at(seq) : undefined
-    if (slot?.committed != null && slot.committed.digest !== digest) {
-      const detail = `committed as ${slot.committed.digest} here and as ${digest} by replicas that prove it`
+    const known = this.#committedAt(seq)
+    if (known !== undefined && known !== digest) {
+      // [VC6] Also at or below h: what is executed here is not what the others executed.
+      const detail = `committed as ${known} here and as ${digest} by replicas that prove it`
       return this.#outbox.effect({ type: 'halt', fault: { code: 'conflicting-commit', seq, detail } })
     }
-    const batch = message.batch ?? (slot?.accepted?.header.digest === digest ? slot.accepted.batch : null)
+    const slot = this.#log.contains(seq) ? this.#log.at(seq) : undefined
+    const batch = message.batch ?? slot?.body(digest) ?? null
     if (batch === null || this.#execution.has(seq)) return
-    if (slot?.accepted?.header.digest !== digest) this.#outbox.persist({ kind: 'batch', seq, batch })
+    this.#progress.onBrought(from)
+    if (from === this.#asked?.source) this.#brought += 1
+    this.#keepBody(slot, { seq, batch })
     const proof: readonly Vote[] = how === 'proof' ? commits : []
     const at = this.#outbox.persist(
       { kind: 'committed', seq, view, digest, commits: proof },
@@ -267,22 +306,40 @@ export class CatchUp {
     this.#execution.commit(seq, { batch, at })
   }
 
-  #afterEntry({ last }: Committed): void {
-    if (!last) return
+  /** A body that is kept is in the log already. */
+  #keepBody(slot: Slot | undefined, { seq, batch }: { readonly seq: Seq; readonly batch: Batch }): void {
+    if (slot?.body(batch.digest) !== undefined) return
+    this.#outbox.persist({ kind: 'batch', seq, batch })
+    slot?.keepBody(batch)
+  }
+
+  #afterEntry(from: ReplicaId, { last }: Committed): void {
+    if (!last || from !== this.#asked?.source) return
     this.#answering = false
     this.#askOn()
   }
 
-  /** Words at or below what is executed are of no more use. */
   onExecuted(): void {
     const { lastExecuted } = this.#execution
-    for (const seq of this.#words.keys()) if (seq <= lastExecuted) this.#words.delete(seq)
+    this.#remember(lastExecuted)
     if (this.#asked === null) return
-    if (this.#execution.frontier >= this.#target()) {
+    if (!this.isBehind) {
       this.#asked = null
       this.#wordsWanted = false
       this.#outbox.observe({ kind: 'caught-up', seq: this.#execution.frontier })
     } else if (!this.#answering) this.#askOn()
+  }
+
+  /** Bounded: older words are of no more use, and who contradicts older batches is not answered any more. */
+  #remember(executed: Seq): void {
+    const digest = this.#log.get(executed)?.committed?.digest
+    if (digest !== undefined) this.#committed.set(executed, digest)
+    const oldest = executed - 2 * this.#log.window
+    for (const seq of this.#committed.keys()) {
+      if (seq > oldest) break
+      this.#committed.delete(seq)
+    }
+    for (const seq of this.#words.keys()) if (seq <= oldest) this.#words.delete(seq)
   }
 
   // --- what others say
@@ -290,10 +347,12 @@ export class CatchUp {
   onStatus(from: PrincipalId, status: Status, nowMs: number): void {
     const peer = this.#peers.find((id) => id === from)
     if (peer === undefined) return this.#outbox.reject(from, 'not-own-vote')
-    this.#executedAt.set(peer, status.lastExecuted)
+    this.#progress.onStatus(peer, status)
     if (status.checkpoint !== null) this.#checkpoints.onCheckpoint(from, status.checkpoint)
-    if (this.#answers.answer(peer, status, nowMs) && this.#lacks(status)) this.#sendStatus([peer])
-    if (this.#target() - this.#execution.frontier >= BEHIND_MIN) this.#askOn()
+    const isLate = status.lastExecuted + BEHIND_MIN <= this.#execution.lastExecuted
+    // [NC4] Who is late must know who is ahead before it can ask.
+    if (this.#answers.answer(peer, status, nowMs) && (isLate || this.#lacks(status))) this.#sendStatus([peer])
+    if (this.#progress.target - this.#execution.frontier >= BEHIND_MIN) this.#askOn()
   }
 
   /** The peer accepted something that never came here, and cannot know that it is this replica's to ask. */
@@ -301,7 +360,7 @@ export class CatchUp {
     for (let bit = 0; bit < status.accepted.length * 8; bit++) {
       const seq = (status.lowWaterMark + 1 + bit) as Seq
       if (!hasBit(status.accepted, bit) || !this.#log.contains(seq)) continue
-      if (seq > this.#execution.frontier && this.#log.get(seq)?.accepted == null) return true
+      if (seq > this.#execution.frontier && this.#log.get(seq)?.voting.accepted == null) return true
     }
     return false
   }

@@ -1,9 +1,9 @@
 import type { Reply, Request } from '../../protocol/messages.ts'
-import type { PrincipalId, RequestNumber, View } from '../../protocol/types.ts'
+import type { PrincipalId, RequestNumber, Seq, View } from '../../protocol/types.ts'
 import type { LaneEntry } from './event.ts'
+import type { LaneKey, Waiting } from './waiting.ts'
 
 const LANES = 65_536
-type LaneKey = number
 const laneKey = ({ client, lane }: { client: PrincipalId; lane: number }): LaneKey => client * LANES + lane
 
 export type Standing =
@@ -23,11 +23,16 @@ export class ClientTable {
   /** In order of arrival. */
   readonly #held = new Map<LaneKey, Request>()
   readonly #ordered = new Map<LaneKey, RequestNumber>()
+  readonly #waiting: Waiting
+
+  constructor(waiting: Waiting) {
+    this.#waiting = waiting
+  }
 
   /** Takes the table as the database has it. */
   replace(entries: readonly LaneEntry[]): void {
     this.#entries.clear()
-    for (const entry of entries) this.#entries.set(laneKey(entry), entry)
+    for (const entry of entries) this.executed(entry)
   }
 
   standing(request: Request): Standing {
@@ -50,7 +55,14 @@ export class ClientTable {
 
   /** Keeps a verified request until it is ordered; a higher number on the lane replaces it. */
   hold(request: Request): void {
-    this.#held.set(laneKey(request), request)
+    const key = laneKey(request)
+    this.#held.set(key, request)
+    this.#waiting.add(key, request.number)
+  }
+
+  /** What waits to be ordered, in order of arrival. */
+  get held(): Iterable<Request> {
+    return this.#held.values()
   }
 
   get heldCount(): number {
@@ -71,13 +83,35 @@ export class ClientTable {
     return chosen
   }
 
-  /** A PRE-PREPARE with these requests was accepted. */
-  ordered(requests: readonly Request[]): void {
+  /** A batch with these requests was accepted at `seq`. */
+  ordered(requests: readonly Request[], seq: Seq): void {
     for (const request of requests) {
       const key = laneKey(request)
+      if (request.number > (this.#entries.get(key)?.number ?? 0)) {
+        this.#waiting.ordered(key, request.number, seq)
+      }
       if (request.number > (this.#ordered.get(key) ?? 0)) this.#ordered.set(key, request.number)
       const held = this.#held.get(key)
       if (held !== undefined && held.number <= request.number) this.#held.delete(key)
+    }
+  }
+
+  /** Another view: nothing is ordered in it yet. */
+  unorder(): void {
+    this.#ordered.clear()
+    this.#waiting.unorder()
+  }
+
+  /**
+   * A batch with these requests was accepted, and lost its place to another: they are held again, as if they had just
+   * come [VC6]. Else a primary that shows each backup another batch would have them all wait for one that never comes.
+   */
+  giveBack(requests: readonly Request[]): void {
+    for (const request of requests) {
+      const key = laneKey(request)
+      if (this.#ordered.get(key) === request.number) this.#ordered.delete(key)
+      this.#waiting.displaced(key, request.number)
+      if (this.standing(request).kind === 'new') this.hold(request)
     }
   }
 
@@ -85,6 +119,7 @@ export class ClientTable {
   executed(entry: LaneEntry): Request | undefined {
     const key = laneKey(entry)
     this.#entries.set(key, entry)
+    this.#waiting.executed(key, entry.number)
     if ((this.#ordered.get(key) ?? 0) <= entry.number) this.#ordered.delete(key)
     const held = this.#held.get(key)
     if (held === undefined) return undefined

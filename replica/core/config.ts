@@ -1,4 +1,11 @@
-import type { Request, Statement } from '../../protocol/messages.ts'
+import type {
+  LedgerEntry,
+  NewView,
+  PartitionNode,
+  Request,
+  Statement,
+  ViewChange,
+} from '../../protocol/messages.ts'
 import type { Quorum } from '../../protocol/quorum.ts'
 import type { Digest, PrincipalId, ReplicaId, View } from '../../protocol/types.ts'
 
@@ -18,6 +25,8 @@ export type CoreConfig = {
   readonly inFlightMax: number
   readonly statusBusyMs: number
   readonly statusIdleMs: number
+  /** T at first [NC8] [VC4]. */
+  readonly viewChangeTimeoutMs: number
   /** Whether genesis admits this principal. */
   readonly isAdmitted: (id: PrincipalId) => boolean
 }
@@ -27,6 +36,17 @@ export type CoreCrypto = {
   /** Signs as this replica. */
   readonly sign: (statement: Statement) => Uint8Array
   readonly batchDigest: (requests: readonly Request[]) => Digest
+  /** Signed requests of this replica's own [D5]. */
+  readonly request: (fields: Pick<Request, 'client' | 'lane' | 'number' | 'operations'>) => Request
+  /** Laid out in bytes and signed as this replica. */
+  readonly viewChange: (
+    fields: Pick<ViewChange, 'newView' | 'lowWaterMark' | 'incarnation' | 'checkpoints' | 'prepared'>,
+  ) => ViewChange
+  readonly newView: (fields: Pick<NewView, 'view' | 'viewChanges' | 'headers'>) => NewView
+  /** [CP2] Undefined for rows that are laid out wrongly. */
+  readonly partitionDigest: (node: PartitionNode) => Digest | undefined
+  /** [NC9] c_n. */
+  readonly chainDigest: (entry: LedgerEntry) => Digest
 }
 
 /** [NC2] */

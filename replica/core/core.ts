@@ -1,32 +1,49 @@
 import type { Message } from '../../protocol/messages.ts'
-import type { PrincipalId, ReplicaId, Seq } from '../../protocol/types.ts'
-import { assertNever } from '../../protocol/types.ts'
+import { assertNever, isReplica, type PrincipalId, type ReplicaId, type Seq } from '../../protocol/types.ts'
+import type { Amnesia } from './amnesia.ts'
 import type { Answers } from './answers.ts'
 import type { Batcher } from './batcher.ts'
+import type { Bodies } from './bodies.ts'
 import type { CatchUp } from './catch-up.ts'
 import type { Checkpoints } from './checkpoint.ts'
 import { type ClientTable, replyTo } from './client-table.ts'
-import type { CoreConfig, CoreCrypto } from './config.ts'
-import type { CheckId, Effect } from './effect.ts'
+import { type RecoverArgs, recoverParts } from './compose.ts'
+import type { CoreConfig } from './config.ts'
+import { type Early, viewOf } from './early.ts'
+import type { CheckId, Effect, TimerName } from './effect.ts'
 import type { DatabaseState, Event, LaneEntry } from './event.ts'
 import type { Execution } from './execution.ts'
+import type { Incarnations } from './incarnations.ts'
 import { checkInvariants } from './invariants.ts'
 import type { SlotLog } from './log.ts'
 import type { NormalCase } from './normal-case.ts'
 import type { Outbox } from './outbox.ts'
 import type { Reads } from './reads.ts'
-import { contradictionNow, recoverParts } from './recovery.ts'
-import type { VoteRecord } from './vote-record.ts'
+import { contradictionNow, contradictsOwn, markExecuted } from './recovery.ts'
+import type { StateSource } from './state-source.ts'
+import type { StateTransfer } from './state-transfer.ts'
+import type { ViewTimer } from './view-timer.ts'
+import type { Views } from './views.ts'
+import type { Waiting } from './waiting.ts'
 
 export type CoreParts = {
   readonly config: CoreConfig
   readonly outbox: Outbox
   readonly log: SlotLog
+  readonly waiting: Waiting
   readonly table: ClientTable
   readonly execution: Execution
+  readonly incarnations: Incarnations
+  readonly amnesia: Amnesia
+  readonly timer: ViewTimer
   readonly normalCase: NormalCase
+  readonly early: Early
   readonly batcher: Batcher
+  readonly bodies: Bodies
   readonly checkpoints: Checkpoints
+  readonly views: Views
+  readonly source: StateSource
+  readonly transfer: StateTransfer
   readonly answers: Answers
   readonly catchUp: CatchUp
   readonly reads: Reads
@@ -38,29 +55,30 @@ export type CoreParts = {
  */
 export class ReplicaCore {
   readonly #parts: CoreParts
+  /** h when the last step ended. */
+  #stable: Seq
+  /** The last state that was installed. */
+  #installed = 0 as Seq
 
   private constructor(parts: CoreParts) {
     this.#parts = parts
+    this.#stable = parts.log.lowWaterMark
   }
 
   /**
-   * Takes up where the vote log and the database stopped [D1] [D4]. `votes`: the newest stable record and everything
-   * above it, in order. The first step must be 'start'.
+   * Takes up where the vote log and the database stopped [D1] [D4]. `votes`: the standing records, the newest stable
+   * one and everything above it, in order. The first step must be 'start'.
    */
-  static recover(args: {
-    config: CoreConfig
-    crypto: CoreCrypto
-    votes: readonly VoteRecord[]
-    database: DatabaseState
-  }): ReplicaCore {
+  static recover(args: RecoverArgs): ReplicaCore {
     return new ReplicaCore(recoverParts(args))
   }
 
   /** For tests and status: what an outsider may know. */
   get position() {
-    const { log, execution, normalCase, batcher } = this.#parts
+    const { log, execution, normalCase, batcher, views, amnesia, transfer, timer } = this.#parts
     return {
       view: normalCase.view,
+      highestViewChange: views.highestViewChange,
       primary: normalCase.primary,
       lowWaterMark: log.lowWaterMark,
       lastExecuted: execution.lastExecuted,
@@ -68,30 +86,64 @@ export class ReplicaCore {
       frontier: execution.frontier,
       nextSeq: batcher.nextSeq,
       slots: log.size,
+      isAmnesiac: !amnesia.isVoting,
+      transfer: transfer.target,
+      timeoutMs: timer.lengthMs,
     }
   }
 
   /** `nowMs` never goes back within a process. */
   step(event: Event, nowMs: number): Effect[] {
-    this.#route(event, nowMs)
-    const { batcher, execution, outbox } = this.#parts
-    execution.advance()
-    batcher.propose()
+    const { outbox } = this.#parts
+    outbox.nowMs = nowMs
+    this.#route(event)
+    this.#settle()
     checkInvariants(this.#parts)
     return outbox.drain()
   }
 
-  #route(event: Event, nowMs: number): void {
-    const { catchUp, outbox } = this.#parts
+  /** What follows from any event. */
+  #settle(): void {
+    const { amnesia, views, transfer, execution, source, batcher, timer } = this.#parts
+    this.#followStable()
+    if (amnesia.settle()) views.onVotingAgain()
+    this.#takeEarly()
+    transfer.advance()
+    execution.advance()
+    source.advance()
+    batcher.propose()
+    timer.watch(this.#awaited())
+  }
+
+  /** [NC4] What was said in the view that was just entered, before this replica had entered it. */
+  #takeEarly(): void {
+    const { early, normalCase } = this.#parts
+    if (!normalCase.mayVote) return
+    for (const { from, message } of early.take(normalCase.view)) this.#onMessage(from, message)
+  }
+
+  /** [NC8] [VC4] */
+  #awaited() {
+    const { amnesia, views, normalCase, transfer, waiting, execution } = this.#parts
+    if (!amnesia.isVoting) return null
+    const { pending } = views
+    if (pending !== null) return views.isNewViewDue ? { what: 'new-view' as const, a: pending, b: 0 } : null
+    if (normalCase.isPrimary || transfer.isActive) return null
+    const oldest = waiting.oldest(execution.frontier)
+    return oldest === null ? null : { what: 'request' as const, a: oldest.key, b: oldest.number }
+  }
+
+  #route(event: Event): void {
+    const { catchUp, outbox, source, transfer } = this.#parts
     switch (event.type) {
       case 'start':
         return catchUp.start()
       case 'message':
-        return this.#onMessage(event.from, event.message, nowMs)
+        return this.#onMessage(event.from, event.message)
       case 'verified':
         return this.#onVerified(event.check, event.valid)
       case 'timeout':
-        return catchUp.onTimeout()
+        return this.#onTimeout(event.timer)
       case 'persisted':
         outbox.durable = event.upTo
         this.#parts.normalCase.onPersisted()
@@ -103,38 +155,73 @@ export class ReplicaCore {
       case 'session-up':
         return catchUp.onSessionUp(event.peer)
       case 'session-down':
-        return
+        return catchUp.onSessionDown(event.peer)
       case 'database-connected':
         return this.#onDatabase(event.database)
+      case 'checkpoint-taken':
+        return this.#onCheckpointTaken(event)
+      case 'checkpoints-lost':
+        return source.onLost()
+      case 'partitions-read':
+        return source.onPartitionsRead(event)
+      case 'history-read':
+        return source.onHistoryRead(event)
+      case 'transfer-begun':
+        return transfer.onBegun(event)
+      case 'partition-staged':
+        return transfer.onPartitionStaged(event)
+      case 'history-staged':
+        return transfer.onHistoryStaged(event)
+      case 'state-installed':
+        return this.#onInstalled(event)
+      case 'rows-mismatched':
+        return transfer.onMismatch(event.rows)
       default:
         return assertNever(event)
     }
   }
 
-  #onMessage(from: PrincipalId, message: Message, nowMs: number): void {
-    const { normalCase, batcher, checkpoints, catchUp, reads, outbox } = this.#parts
+  #onMessage(from: PrincipalId, message: Message): void {
+    const { batcher, checkpoints, catchUp, reads, outbox, views, bodies, source, transfer } = this.#parts
     switch (message.type) {
       case 'request':
         return batcher.onRequest(from, message)
       case 'pre-prepare':
-        return normalCase.onPrePrepare(from, message)
       case 'prepare':
-        return normalCase.onPrepare(from, message)
       case 'commit':
-        return normalCase.onCommit(from, message)
+        return this.#onOrdering(from, message)
       case 'checkpoint':
         return checkpoints.onCheckpoint(from, message)
+      case 'view-change':
+        return views.onViewChange(from, message)
+      case 'new-view':
+        return views.onNewView(from, message)
       case 'status':
-        return catchUp.onStatus(from, message, nowMs)
+        return this.#onStatus(from, message)
       case 'committed':
         return catchUp.onCommitted(from, message)
+      case 'fetch-batch':
+        return bodies.onFetch(from, message)
+      case 'fetched-batch':
+        return bodies.onFetched(from, message)
+      case 'fetch-checkpoint':
+        return source.onFetchCheckpoint(from, message)
+      case 'state-offer':
+        return transfer.onOffer(from, message)
+      case 'fetch-partitions':
+        return source.onFetchPartitions(from, message)
+      case 'partitions':
+        return transfer.onPartitions(from, message)
+      case 'fetch-history':
+        return source.onFetchHistory(from, message)
+      case 'history':
+        return transfer.onHistory(from, message)
       case 'read':
         return reads.onRead(from, message)
-      // A replica has nobody to answer it, and views do not change yet.
+      // Replies to this replica's own RECOVER: it learns of it by executing it.
       case 'reply':
+        return
       case 'read-reply':
-      case 'view-change':
-      case 'new-view':
       case 'inspect':
       case 'inspection':
         return outbox.reject(from, 'unexpected-type')
@@ -143,26 +230,72 @@ export class ReplicaCore {
     }
   }
 
+  #onOrdering(
+    from: PrincipalId,
+    message: Extract<Message, { type: 'pre-prepare' | 'prepare' | 'commit' }>,
+  ): void {
+    const { normalCase, views, amnesia, early, outbox } = this.#parts
+    if (!amnesia.isVoting) return outbox.reject(from, 'amnesiac')
+    const view = viewOf(message)
+    if (view > views.view && view >= views.highestViewChange && isReplica(from))
+      return early.keep(from, message)
+    switch (message.type) {
+      case 'pre-prepare':
+        return normalCase.onPrePrepare(from, message)
+      case 'prepare':
+        return normalCase.onPrepare(from, message)
+      case 'commit':
+        return normalCase.onCommit(from, message)
+    }
+  }
+
+  #onStatus(from: PrincipalId, message: Extract<Message, { type: 'status' }>): void {
+    const { amnesia, catchUp, config, outbox } = this.#parts
+    if (from >= config.quorum.n) return outbox.reject(from, 'not-own-vote')
+    amnesia.onStatus(from as ReplicaId, message)
+    catchUp.onStatus(from, message, outbox.nowMs)
+  }
+
   #onVerified(check: CheckId, valid: readonly boolean[]): void {
-    const { normalCase, batcher, checkpoints, catchUp } = this.#parts
-    const owners = [normalCase, batcher, checkpoints, catchUp]
+    const { normalCase, batcher, checkpoints, catchUp, views, transfer } = this.#parts
+    const owners = [normalCase, batcher, checkpoints, catchUp, views, transfer]
     if (!owners.some((owner) => owner.onVerified(check, valid)))
       throw new Error(`nobody asked for check ${check}`)
   }
 
-  #onExecuted({
-    seq,
-    chain,
-    lanes,
-  }: {
-    seq: Seq
-    chain: CoreParts['execution']['chain']
-    lanes: readonly LaneEntry[]
-  }): void {
-    const { execution, checkpoints, catchUp, reads } = this.#parts
+  #onTimeout(timer: TimerName): void {
+    const { catchUp, amnesia, bodies, source, transfer } = this.#parts
+    switch (timer) {
+      case 'status':
+        amnesia.onTick()
+        bodies.onTick()
+        source.onTick()
+        return catchUp.onTimeout()
+      case 'view-change':
+        return this.#onViewTimeout()
+      case 'transfer':
+        return transfer.onTimeout()
+      default:
+        return assertNever(timer)
+    }
+  }
+
+  /** [NC8] When f+1 are ahead it is this replica that is late, not the primary. */
+  #onViewTimeout(): void {
+    const { timer, views, catchUp } = this.#parts
+    if (!timer.onTimeout()) return
+    if (!views.isPending && catchUp.isBehind) timer.restart()
+    else views.onTimerExpired()
+  }
+
+  #onExecuted({ seq, chain, lanes, incarnations }: Extract<Event, { type: 'executed' }>): void {
+    const { execution, checkpoints, catchUp, reads, batcher } = this.#parts
     execution.onExecuted(seq, chain)
     for (const entry of lanes) this.#answer(entry)
-    checkpoints.onExecuted(seq, chain)
+    this.#parts.normalCase.onExecuted(seq)
+    this.#parts.incarnations.learn(incarnations)
+    batcher.onRecovered(incarnations)
+    checkpoints.onExecuted()
     catchUp.onExecuted()
     reads.onExecuted()
   }
@@ -172,25 +305,64 @@ export class ReplicaCore {
     const { table, batcher, normalCase, outbox } = this.#parts
     const next = table.executed(entry)
     if (next !== undefined) batcher.onLaneFree(next)
+    if (isReplica(entry.client)) return
     const outcome = { kind: 'executed' as const, result: entry.result }
     outbox.send([entry.client], replyTo(entry, { outcome, view: normalCase.view }))
   }
 
   #onCommittedRead({ reader, entries }: Extract<Event, { type: 'committed-read' }>): void {
     const { config, execution, answers } = this.#parts
-    if (reader === (config.self as ReplicaId)) execution.onRedo(entries)
+    if (reader === config.self) execution.onRedo(entries)
     else answers.onCommittedRead(reader, entries)
   }
 
+  #onCheckpointTaken(state: Extract<Event, { type: 'checkpoint-taken' }>): void {
+    const { checkpoints, source, amnesia } = this.#parts
+    // [CP6] What was held before a state was installed is what others had to replace.
+    const isReplaced = state.seq < this.#installed
+    if (!isReplaced) checkpoints.onTaken(state, { mayVote: amnesia.isVoting })
+    source.onTaken(state)
+  }
+
+  /** h moved: O's entries that lay above the window may now be in it. */
+  #followStable(): void {
+    const { log, normalCase, timer } = this.#parts
+    if (log.lowWaterMark === this.#stable) return
+    this.#stable = log.lowWaterMark
+    normalCase.takeOrdered()
+    timer.onStable()
+  }
+
   #onDatabase(database: DatabaseState): void {
-    const { outbox, execution, table, checkpoints, reads } = this.#parts
+    const { outbox, execution, reads, source, transfer } = this.#parts
     const fault = contradictionNow(this.#parts, database)
     if (fault !== null) return outbox.effect({ type: 'halt', fault })
     reads.raiseFloor(execution.issued)
+    this.#takeDatabase(database)
+    source.onReconnected()
+    transfer.onReconnected()
+    const own = this.#parts.checkpoints.ownAt(database.checkpoint?.seq ?? (0 as Seq))
+    const mismatch = contradictsOwn(own, database)
+    if (mismatch.length > 0) transfer.onMismatch(mismatch)
+  }
+
+  /** [CP4] The database jumped to a certified state. */
+  #onInstalled(event: Extract<Event, { type: 'state-installed' }>): void {
+    const { checkpoints, transfer, catchUp } = this.#parts
+    this.#installed = event.database.lastExecuted
+    this.#takeDatabase(event.database)
+    markExecuted(event.database, this.#parts)
+    this.#parts.normalCase.onInstalled(event.database.lastExecuted)
+    transfer.onInstalled(event)
+    checkpoints.onInstalled()
+    catchUp.onExecuted()
+  }
+
+  #takeDatabase(database: DatabaseState): void {
+    const { execution, table, incarnations, reads } = this.#parts
     execution.reset(database)
     table.replace(database.lanes)
-    if (database.checkpoint !== null)
-      checkpoints.onExecuted(database.checkpoint.seq, database.checkpoint.chain)
+    incarnations.learn(database.incarnations)
     reads.onExecuted()
   }
 }

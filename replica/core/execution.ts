@@ -29,6 +29,8 @@ export class Execution {
   #frontier: Seq
   /** Up to here the vote log is read before peers are asked. */
   #redoUpTo: Seq
+  /** While state is fetched nothing is handed out [CP4]. */
+  #isPaused = false
   /** The redo read under way; stale when the database went back behind its start meanwhile. */
   #reading: 'current' | 'stale' | null = null
 
@@ -85,8 +87,21 @@ export class Execution {
     this.#moveFrontier()
   }
 
+  get isPaused(): boolean {
+    return this.#isPaused
+  }
+
+  pause(): void {
+    this.#isPaused = true
+  }
+
+  resume(): void {
+    this.#isPaused = false
+  }
+
   /** Hands out what is ready, and reads on in the vote log while there is something to redo. */
   advance(): void {
+    if (this.#isPaused) return
     for (;;) {
       const next = (this.#issued + 1) as Seq
       const ready = this.#committed.get(next)
@@ -130,6 +145,13 @@ export class Execution {
     if (seq !== this.#executed + 1) throw new Error(`executed ${seq} after ${this.#executed}`)
     this.#executed = seq
     this.#chain = chain
+    // A run that was in the database when a transfer was cancelled, which had taken it for not begun.
+    if (seq > this.#issued) {
+      this.#issued = seq
+      this.#committed.delete(seq)
+      this.#frontier = Math.max(this.#frontier, seq) as Seq
+      this.#moveFrontier()
+    }
     this.#outbox.observe({ kind: 'executed', seq, chain })
   }
 

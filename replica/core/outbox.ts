@@ -10,6 +10,8 @@ export class Outbox {
   #check = 0
   /** Every record up to here is on the disk. */
   durable = 0 as LogPosition
+  /** The time of this step, in milliseconds of a clock that never goes back within a process. */
+  nowMs = 0
 
   /** `awaited`: something other than a send waits until the record is durable. */
   persist(record: VoteRecord, { awaited = false } = {}): LogPosition {

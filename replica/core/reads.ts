@@ -1,5 +1,6 @@
 import type { Read } from '../../protocol/messages.ts'
 import { isReplica, type PrincipalId, type Seq } from '../../protocol/types.ts'
+import type { Amnesia } from './amnesia.ts'
 import type { CoreConfig } from './config.ts'
 import type { Execution } from './execution.ts'
 import type { Outbox } from './outbox.ts'
@@ -15,13 +16,21 @@ export class Reads {
   readonly #config: CoreConfig
   readonly #outbox: Outbox
   readonly #execution: Execution
+  readonly #amnesia: Amnesia
   #floor: Seq
   #waiting: { readonly from: PrincipalId; readonly read: Read }[] = []
 
-  constructor(args: { config: CoreConfig; outbox: Outbox; execution: Execution; floor: Seq }) {
+  constructor(args: {
+    config: CoreConfig
+    outbox: Outbox
+    execution: Execution
+    amnesia: Amnesia
+    floor: Seq
+  }) {
     this.#config = args.config
     this.#outbox = args.outbox
     this.#execution = args.execution
+    this.#amnesia = args.amnesia
     this.#floor = args.floor
   }
 
@@ -31,6 +40,8 @@ export class Reads {
   }
 
   onRead(from: PrincipalId, read: Read): void {
+    // [D5] What an amnesiac shows could be older than what it showed before.
+    if (!this.#amnesia.isVoting) return this.#outbox.reject(from, 'amnesiac')
     if (isReplica(from) || !this.#config.isAdmitted(from)) return this.#outbox.reject(from, 'not-admitted')
     if (this.#execution.lastExecuted >= this.#floor) return this.#answer(from, read)
     if (this.#waiting.length < WAITING_MAX) this.#waiting.push({ from, read })

@@ -1,186 +1,213 @@
-import type { Batch } from '../../protocol/messages.ts'
+import type { Checkpoint, ViewChange } from '../../protocol/messages.ts'
 import type { Digest, LogPosition, Seq, View } from '../../protocol/types.ts'
-import { Answers } from './answers.ts'
-import { Batcher } from './batcher.ts'
-import { CatchUp } from './catch-up.ts'
-import { Checkpoints, type StableRecord } from './checkpoint.ts'
-import { ClientTable } from './client-table.ts'
-import type { CoreConfig, CoreCrypto } from './config.ts'
+import type { StableRecord } from './checkpoint.ts'
 import type { CoreParts } from './core.ts'
 import type { Fault } from './effect.ts'
-import type { DatabaseState } from './event.ts'
-import { Execution } from './execution.ts'
-import { SlotLog } from './log.ts'
-import { NormalCase } from './normal-case.ts'
-import { Outbox } from './outbox.ts'
-import { Reads } from './reads.ts'
+import type { DatabaseState, RowMismatch } from './event.ts'
+import { type EnteredView, type LoggedViews, pendingOf } from './views.ts'
 import { seqOfRecord, type VoteRecord } from './vote-record.ts'
 
-/** Until views change, the cluster stays in the first one. */
-const FIRST_VIEW = 0 as View
+type RecordOf<Kind extends VoteRecord['kind']> = Extract<VoteRecord, { kind: Kind }>
 
-type RecoverArgs = {
-  readonly config: CoreConfig
-  readonly crypto: CoreCrypto
-  readonly votes: readonly VoteRecord[]
-  readonly database: DatabaseState
+/** [D1] What a vote log says, sorted out. */
+export type Recovered = {
+  readonly records: readonly VoteRecord[]
+  readonly stable: StableRecord | null
+  readonly views: LoggedViews
+  /** The view entered last. */
+  readonly view: View
+  /** The view that a VIEW-CHANGE was sent for and that was not entered. */
+  readonly pending: View | null
+  /** What the entered view's NEW-VIEW decided up to; 0 in view 0. */
+  readonly orderedUpTo: Seq
+  readonly amnesiac: boolean
+  readonly recovered: RecordOf<'recovered'> | null
+  readonly committedInLog: Seq
 }
 
-/** [D1] A core that stands by everything its log says: its votes, its numbers, its CHECKPOINTs. */
-export function recoverParts({ config, crypto, votes, database }: RecoverArgs): CoreParts {
-  const stable = newestStable(votes)
-  const committedInLog = highestCommitted(votes)
-  const outbox = new Outbox()
-  const log = new SlotLog(stable?.seq ?? (0 as Seq), config.logWindow)
-  const table = new ClientTable()
-  table.replace(database.lanes)
-  const execution = new Execution({ config, outbox, executed: database, committedInLog })
-  const normalCase = new NormalCase({ config, crypto, outbox, log, table, execution, view: FIRST_VIEW })
-  restoreSlots(votes, { log, normalCase, execution, outbox })
-  const used = Math.max(highestSeq(votes), log.lowWaterMark, database.lastExecuted)
-  const nextSeq = (Math.min(used, log.highWaterMark) + 1) as Seq
-  const batcher = new Batcher({ config, crypto, outbox, log, table, execution, normalCase, nextSeq })
-  const lastOwn = highestSeq(votes.filter(({ kind }) => kind === 'checkpoint')) as Seq
-  const checkpoints = new Checkpoints({ config, crypto, outbox, log, execution, stable, lastOwn })
-  for (const record of votes) {
-    if (record.kind !== 'checkpoint') continue
-    const { seq, stateRoot, chain, signature } = record
-    checkpoints.restoreOwn({ type: 'checkpoint', seq, stateRoot, chain, replica: config.self, signature })
+export function sortOut(records: readonly VoteRecord[]): Recovered {
+  const views: LoggedViews = { viewChange: newestViewChange(records), newView: newestNewView(records) }
+  const recovered = lastOf(records, 'recovered')
+  const amnesia = records.findLastIndex(({ kind }) => kind === 'amnesia')
+  return {
+    records,
+    stable: lastOf(records, 'stable'),
+    views,
+    view: views.newView?.message.view ?? (0 as View),
+    pending: pendingOf(views),
+    orderedUpTo: orderedUpTo(views.newView),
+    amnesiac: amnesia > records.findLastIndex(({ kind }) => kind === 'recovered'),
+    recovered,
+    committedInLog: highestSeq(records.filter(({ kind }) => kind === 'committed' || kind === 'stable')),
   }
-  const answers = new Answers({ config, outbox, log, execution, normalCase, checkpoints })
-  const catchUp = new CatchUp({ config, outbox, log, execution, normalCase, checkpoints, answers })
-  const reads = new Reads({ config, outbox, execution, floor: readFloor(votes, committedInLog) })
-  const fault = contradiction(votes, database)
-  if (fault !== null) outbox.effect({ type: 'halt', fault })
-  else {
-    markExecuted(database.lastExecuted, { log, outbox })
-    if (database.checkpoint !== null) {
-      checkpoints.onExecuted(database.checkpoint.seq, database.checkpoint.chain)
-    }
-  }
-  return { config, outbox, log, table, execution, normalCase, batcher, checkpoints, answers, catchUp, reads }
 }
 
-function newestStable(votes: readonly VoteRecord[]): StableRecord | null {
-  let newest: StableRecord | null = null
-  for (const record of votes) {
-    if (record.kind === 'stable' && (newest === null || record.seq > newest.seq)) newest = record
+/** Of `stable`, the highest; of the others at most one is in force, the last. */
+function lastOf<Kind extends VoteRecord['kind']>(
+  records: readonly VoteRecord[],
+  kind: Kind,
+): RecordOf<Kind> | null {
+  let found: VoteRecord | null = null
+  for (const record of records) {
+    if (record.kind === kind && seqOfRecord(record) >= (found === null ? 0 : seqOfRecord(found)))
+      found = record
+  }
+  return found as RecordOf<Kind> | null
+}
+
+function newestViewChange(records: readonly VoteRecord[]): ViewChange | null {
+  let newest: ViewChange | null = null
+  for (const record of records) {
+    if (record.kind !== 'view-change') continue
+    if (newest === null || record.message.newView > newest.newView) newest = record.message
   }
   return newest
 }
 
-const highestSeq = (votes: readonly VoteRecord[]): number =>
-  votes.reduce((highest, record) => Math.max(highest, seqOfRecord(record)), 0)
+function newestNewView(records: readonly VoteRecord[]): EnteredView | null {
+  let newest: EnteredView | null = null
+  for (const record of records) {
+    if (record.kind === 'new-view' && (newest === null || record.message.view > newest.message.view))
+      newest = record
+  }
+  return newest
+}
 
-/** A stable checkpoint stands for everything up to it. */
-const highestCommitted = (votes: readonly VoteRecord[]): Seq =>
-  highestSeq(votes.filter(({ kind }) => kind === 'committed' || kind === 'stable')) as Seq
+function orderedUpTo(newView: EnteredView | null): Seq {
+  if (newView === null) return 0 as Seq
+  const last = newView.message.headers.at(-1)
+  return last?.seq ?? (Math.max(...newView.viewChanges.map(({ lowWaterMark }) => lowWaterMark)) as Seq)
+}
 
-/** [D4] What the log shows prepared or committed was perhaps acknowledged, and must be visible before a read. */
-const readFloor = (votes: readonly VoteRecord[], committedInLog: Seq): Seq =>
-  Math.max(highestSeq(votes.filter(({ kind }) => kind === 'prepared')), committedInLog) as Seq
+export const highestSeq = (records: readonly VoteRecord[]): Seq =>
+  records.reduce((highest, record) => Math.max(highest, seqOfRecord(record)), 0) as Seq
+
+/** [D1] A primary uses no number twice in a view, and leaves none out. */
+export function highestUsed({ records, view, orderedUpTo, committedInLog }: Recovered): Seq {
+  const accepted = records.filter((record) => record.kind === 'pre-prepare' && record.header.view === view)
+  return Math.max(highestSeq(accepted), orderedUpTo, committedInLog) as Seq
+}
+
+/**
+ * [D4] What the log shows prepared or committed was perhaps acknowledged, and must be visible before a read; unless a
+ * later NEW-VIEW, which would then have taken it over, did not.
+ */
+export function readFloor({ records, view, orderedUpTo, committedInLog }: Recovered): Seq {
+  const prepared = records.filter(
+    (record) =>
+      record.kind === 'prepared' && (record.header.view === view || record.header.seq <= orderedUpTo),
+  )
+  return Math.max(highestSeq(prepared), committedInLog) as Seq
+}
 
 type Restored = Pick<CoreParts, 'log' | 'normalCase' | 'execution' | 'outbox'>
 
-function restoreSlots(votes: readonly VoteRecord[], parts: Restored): void {
+/** [D1] Bodies and certificates of every view, votes of the one that the log was in, and what was committed. */
+export function restoreSlots({ records, view, views }: Recovered, parts: Restored): void {
   const { log, normalCase } = parts
-  const taken = new Map<Seq, Batch>()
-  for (const record of votes) {
-    const seq = seqOfRecord(record)
-    if (!log.contains(seq)) continue
-    switch (record.kind) {
-      case 'pre-prepare':
-        normalCase.restoreAccepted(log.at(seq), record)
-        break
-      case 'prepared':
-        normalCase.restorePrepared(log.at(seq), record)
-        break
-      case 'committed':
-        restoreCommitted(record, taken.get(seq), parts)
-        break
-      case 'batch':
-        taken.set(seq, record.batch)
-        break
-      case 'checkpoint':
-      case 'stable':
-        break
+  for (const record of records) {
+    if (!log.contains(seqOfRecord(record))) continue
+    if (record.kind === 'pre-prepare' || record.kind === 'batch') {
+      log.at(seqOfRecord(record)).keepBody(record.batch)
+    } else if (record.kind === 'prepared') {
+      const slot = log.at(record.header.seq)
+      const { header, prepares } = record
+      if (header.view >= (slot.certificate?.header.view ?? 0)) slot.certificate = { header, prepares }
     }
+  }
+  if (views.newView !== null) normalCase.restoreOrdered(views.newView.message.headers)
+  for (const record of records) {
+    if (!log.contains(seqOfRecord(record))) continue
+    if (record.kind === 'pre-prepare' && record.header.view === view) {
+      normalCase.restoreAccepted(log.at(record.header.seq), record)
+    } else if (record.kind === 'prepared' && record.header.view === view) {
+      normalCase.restorePrepared(log.at(record.header.seq), record)
+    } else if (record.kind === 'committed') restoreCommitted(record, parts)
   }
 }
 
 /** Handed to execution at once: marks need not be logged in order, and a redo from the log ends at the first gap. */
 function restoreCommitted(
-  { seq, view, digest }: Extract<VoteRecord, { kind: 'committed' }>,
-  taken: Batch | undefined,
-  { log, execution, outbox }: Restored,
+  { seq, view, digest }: RecordOf<'committed'>,
+  { log, normalCase, execution, outbox }: Restored,
 ): void {
   const slot = log.at(seq)
   slot.committed = { view, digest }
-  const batch = slot.accepted?.header.digest === digest ? slot.accepted.batch : taken
-  if (batch?.digest !== digest || execution.has(seq)) return
+  const batch = normalCase.knownBody(slot, digest)
+  if (batch === undefined || execution.has(seq)) return
   outbox.observe({ kind: 'committed', seq, digest, how: 'log' })
   execution.commit(seq, { batch, at: 0 as LogPosition })
 }
 
 /**
- * [D4] What was executed after it was prepared here was committed, also when the log lost the mark, which nothing
- * waited for. It is written again, without proof: a log with a gap could never serve what lies behind it [CP5].
+ * [D4] What was executed was committed, also when the log lost the mark, which nothing waited for, or when a state
+ * transfer skipped it [CP4]. It is marked again, without proof: a log with a gap could never serve what lies behind it.
  */
-function markExecuted(lastExecuted: Seq, { log, outbox }: { log: SlotLog; outbox: Outbox }): void {
-  for (const slot of log.all()) {
-    const { seq, accepted, preparedAt, committed } = slot
-    if (seq > lastExecuted || accepted === null || preparedAt === null || committed !== null) continue
-    const { view, digest } = accepted.header
-    outbox.persist({ kind: 'committed', seq, view, digest, commits: [] })
-    slot.committed = { view, digest }
+export function markExecuted(
+  { recent }: DatabaseState,
+  { log, normalCase, outbox }: Pick<CoreParts, 'log' | 'normalCase' | 'outbox'>,
+): void {
+  for (const { seq, batchDigest: digest } of recent) {
+    const slot = log.contains(seq) ? log.at(seq) : undefined
+    if (slot === undefined || slot.committed !== null) continue
+    slot.committed = { view: normalCase.view, digest }
+    if (normalCase.knownBody(slot, digest) === undefined) continue
+    outbox.persist({ kind: 'committed', seq, view: normalCase.view, digest, commits: [] })
   }
 }
 
 /**
- * [D4] Where the log and the database speak of the same seq they must agree: the batch that was executed last, and
- * the chain at a CHECKPOINT that this replica signed. Behind is redone, ahead (the log's unsynced end was lost) is
+ * [D4] Where the log and the database speak of the same seq they must agree: the batches that were executed last, and
+ * the chain at the stable checkpoint. Behind is redone, ahead (the log's unsynced end was lost) is
  * accepted.
  */
-function contradiction(logged: readonly VoteRecord[], database: DatabaseState): Fault | null {
+export function contradiction(logged: readonly VoteRecord[], database: DatabaseState): Fault | null {
+  const batchAt = batchesOf(database)
   for (const record of logged) {
-    if (record.kind === 'committed' && record.seq === database.lastExecuted) {
-      const fault = differing('batch', {
-        seq: record.seq,
-        logged: record.digest,
-        database: database.batchDigest,
-      })
-      if (fault !== null) return fault
-    }
-    if (
-      (record.kind === 'checkpoint' || record.kind === 'stable') &&
-      record.seq === database.checkpoint?.seq
-    ) {
-      const fault = differing('chain', {
-        seq: record.seq,
-        logged: record.chain,
-        database: database.checkpoint.chain,
-      })
+    if (record.kind === 'committed') {
+      const { seq, digest } = record
+      const fault = differing('batch', { seq, logged: digest, database: batchAt.get(seq) ?? null })
       if (fault !== null) return fault
     }
   }
-  return null
+  return contradictsStable(lastOf(logged, 'stable'), database)
 }
+
+function contradictsStable(stable: StableRecord | null, { checkpoint }: DatabaseState): Fault | null {
+  if (stable === null || stable.seq !== checkpoint?.seq) return null
+  return differing('chain', { seq: stable.seq, logged: stable.chain, database: checkpoint.chain })
+}
+
+/**
+ * [CP6] What this replica alone signed for the database's last checkpoint, and the database says otherwise: one of them
+ * was wrong, and was repaired or was changed by hand since. Others can tell.
+ */
+export function contradictsOwn(own: Checkpoint | undefined, { checkpoint }: DatabaseState): RowMismatch[] {
+  if (own === undefined || own.seq !== checkpoint?.seq || own.chain === checkpoint.chain) return []
+  const key = String(own.seq)
+  return [{ table: 'chain', key, column: 'chain', expected: own.chain, found: checkpoint.chain }]
+}
+
+const batchesOf = ({ recent }: DatabaseState): Map<Seq, Digest> =>
+  new Map(recent.map(({ seq, batchDigest }) => [seq, batchDigest]))
 
 /** [D4] The same for a database that comes back while the replica runs, against all that it knows by now. */
 export function contradictionNow(
   { log, execution, checkpoints }: Pick<CoreParts, 'log' | 'execution' | 'checkpoints'>,
-  { lastExecuted: seq, chain, batchDigest, checkpoint }: DatabaseState,
+  database: DatabaseState,
 ): Fault | null {
-  const executed = seq === execution.lastExecuted ? execution.chain : chain
-  const committed = log.get(seq)?.committed?.digest ?? batchDigest
-  const own = checkpoint === null ? undefined : checkpoints.ownAt(checkpoint.seq)
-  return (
-    differing('chain', { seq, logged: executed, database: chain }) ??
-    (committed === null ? null : differing('batch', { seq, logged: committed, database: batchDigest })) ??
-    (own === undefined || checkpoint === null
-      ? null
-      : differing('chain', { seq: own.seq, logged: own.chain, database: checkpoint.chain }))
-  )
+  const { lastExecuted, chain } = database
+  if (lastExecuted === execution.lastExecuted) {
+    const fault = differing('chain', { seq: lastExecuted, logged: execution.chain, database: chain })
+    if (fault !== null) return fault
+  }
+  for (const [seq, digest] of batchesOf(database)) {
+    const committed = log.get(seq)?.committed
+    if (committed == null) continue
+    const fault = differing('batch', { seq, logged: committed.digest, database: digest })
+    if (fault !== null) return fault
+  }
+  return contradictsStable(checkpoints.stable, database)
 }
 
 function differing(

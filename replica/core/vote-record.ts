@@ -1,4 +1,4 @@
-import type { Batch, Header, Vote } from '../../protocol/messages.ts'
+import type { Batch, Header, NewView, ViewChange, Vote } from '../../protocol/messages.ts'
 import type { Digest, Seq, View } from '../../protocol/types.ts'
 
 /**
@@ -30,6 +30,18 @@ export type VoteRecord =
       readonly chain: Digest
       readonly checkpoints: readonly Vote[]
     }
+  /** An own VIEW-CHANGE: no vote below its view any more, also after a restart [VC3]. */
+  | { readonly kind: 'view-change'; readonly message: ViewChange }
+  /** A verified NEW-VIEW with the VIEW-CHANGEs that it names: from here on votes in its view [VC3]. */
+  | {
+      readonly kind: 'new-view'
+      readonly message: NewView
+      readonly viewChanges: readonly ViewChange[]
+    }
+  /** [D5] The first record of a log that replaces a lost one: nothing is known of earlier votes. */
+  | { readonly kind: 'amnesia' }
+  /** [D5] Votes again: under this incarnation, in `view` and above. */
+  | { readonly kind: 'recovered'; readonly incarnation: number; readonly view: View }
 
 /** A committed batch as the vote log serves it, for redo and for peers [CP5] [D4]. */
 export type CommittedEntry = {
@@ -40,6 +52,7 @@ export type CommittedEntry = {
   readonly batch: Batch
 }
 
+/** 0 for a record that is about no seq. */
 export function seqOfRecord(record: VoteRecord): Seq {
   switch (record.kind) {
     case 'pre-prepare':
@@ -50,6 +63,32 @@ export function seqOfRecord(record: VoteRecord): Seq {
     case 'checkpoint':
     case 'stable':
       return record.seq
+    case 'view-change':
+    case 'new-view':
+    case 'amnesia':
+    case 'recovered':
+      return 0 as Seq
+  }
+}
+
+/**
+ * Records that say something of the replica as a whole, not of a seq: the newest of each kind stays in force however
+ * far the log is cut.
+ */
+export function isStanding(record: VoteRecord): boolean {
+  switch (record.kind) {
+    case 'view-change':
+    case 'new-view':
+    case 'amnesia':
+    case 'recovered':
+      return true
+    case 'pre-prepare':
+    case 'prepared':
+    case 'committed':
+    case 'batch':
+    case 'checkpoint':
+    case 'stable':
+      return false
   }
 }
 
@@ -60,6 +99,10 @@ export function isVote(record: VoteRecord): boolean {
     case 'prepared':
     case 'checkpoint':
     case 'stable':
+    case 'view-change':
+    case 'new-view':
+    case 'amnesia':
+    case 'recovered':
       return true
     case 'committed':
     case 'batch':

@@ -1,17 +1,29 @@
 import type { Batch } from '../../protocol/messages.ts'
-import { type LogPosition, logPosition, type Seq } from '../../protocol/types.ts'
-import { type CommittedEntry, isVote, seqOfRecord, type VoteRecord } from '../../replica/core/vote-record.ts'
+import { NULL_BATCH } from '../../protocol/signing.ts'
+import { type Digest, type LogPosition, logPosition, type Seq } from '../../protocol/types.ts'
+import {
+  type CommittedEntry,
+  isStanding,
+  isVote,
+  seqOfRecord,
+  type VoteRecord,
+} from '../../replica/core/vote-record.ts'
+import { wantedRecords } from '../../replica/runtime/vote-log/wanted-records.ts'
 
 /** A vote log in memory: what is not durable goes with a crash. */
 export class Disk {
   #records: VoteRecord[] = []
   #durable = 0
-  /** Records before this process' first: its positions count from there. */
-  #base = 0
+  /** Of the newest record of this process. */
+  #position = 0
+  #cutUpTo = 0 as Seq
+  /** Asked for while records were on their way to the disk. */
+  #wantedCut = 0 as Seq
 
   append(position: LogPosition, record: VoteRecord): void {
     this.#records.push(record)
-    if (this.#records.length - this.#base !== position) throw new Error(`position ${position} out of order`)
+    this.#position += 1
+    if (this.#position !== position) throw new Error(`position ${position} out of order`)
   }
 
   get pending(): number {
@@ -21,7 +33,8 @@ export class Disk {
   /** Makes the next `count` records durable; returns the position of the last. */
   persist(count: number): LogPosition {
     this.#durable = Math.min(this.#durable + count, this.#records.length)
-    return logPosition(this.#durable - this.#base)
+    if (this.pending === 0) this.#forget(this.#wantedCut)
+    return logPosition(this.#position - this.pending)
   }
 
   /** `lostMarks`: how many records at the end, none of them a vote, a power cut takes too, synced or not. */
@@ -32,7 +45,41 @@ export class Disk {
       if (last === undefined || isVote(last)) throw new Error(`only marks can be lost, not ${last?.kind}`)
     }
     this.#durable = this.#records.length
-    this.#base = this.#durable
+    this.#position = 0
+    this.#wantedCut = 0 as Seq
+  }
+
+  /** [D5] The log is gone; the one that replaces it says so first. */
+  wipe(): void {
+    this.#records = [{ kind: 'amnesia' }]
+    this.#durable = 1
+    this.#cutUpTo = 0 as Seq
+  }
+
+  /** [CP1] Once all that was appended is durable: the stable checkpoint's record is what stands for the rest. */
+  cut(upTo: Seq): void {
+    if (upTo > this.#wantedCut) this.#wantedCut = upTo
+    if (this.pending === 0) this.#forget(this.#wantedCut)
+  }
+
+  /** [CP1] [D4] What is at or below `upTo` and below the stable checkpoint goes, but for the standing records. */
+  #forget(upTo: Seq): void {
+    if (upTo <= this.#cutUpTo) return
+    const durable = this.durable
+    const stable = durable.reduce((low, r) => (r.kind === 'stable' ? Math.max(low, r.seq) : low), 0)
+    if (upTo > stable) throw new Error(`cut up to ${upTo}, and ${stable} is stable on the disk`)
+    const kept = durable.filter((record) => {
+      const seq = seqOfRecord(record)
+      return isStanding(record) ? isNewest(record, durable) : seq > upTo || seq >= stable
+    })
+    this.#records = [...kept, ...this.#records.slice(this.#durable)]
+    this.#durable = kept.length
+    this.#cutUpTo = upTo
+  }
+
+  /** Committed batches above this are here. */
+  get servedFrom(): Seq {
+    return this.#cutUpTo
   }
 
   get durable(): readonly VoteRecord[] {
@@ -43,14 +90,9 @@ export class Disk {
     return this.#records
   }
 
-  /** What a replica starts from, as the real log gives it: above the newest stable checkpoint, and that. */
+  /** What a replica starts from, as the real log gives it. */
   recovered(): VoteRecord[] {
-    const stable = this.durable.reduce((low, r) => (r.kind === 'stable' ? Math.max(low, r.seq) : low), 0)
-    return this.durable.filter((record) => {
-      const isCheckpoint = record.kind === 'stable' || record.kind === 'checkpoint'
-      const seq = seqOfRecord(record)
-      return seq > stable || (seq === stable && isCheckpoint)
-    })
+    return wantedRecords(this.durable)
   }
 
   /** As the real log reads: consecutive entries with mark and body, at least one, then as many as fit. */
@@ -68,19 +110,30 @@ export class Disk {
   }
 
   #entry(seq: Seq): CommittedEntry | undefined {
+    if (seq <= this.#cutUpTo) return undefined
     const marks = this.#records.filter((r) => r.kind === 'committed').filter((r) => r.seq === seq)
     const mark = marks.findLast(({ commits }) => commits.length > 0) ?? marks.at(-1)
     if (mark === undefined) return undefined
     const { view, digest, commits } = mark
-    for (const record of this.#records) {
-      const batch = bodyOf(record, seq)
-      if (batch?.digest === digest) return { seq, view, digest, commits, batch }
-    }
-    return undefined
+    const batch = bodyIn(this.#records, { seq, digest })
+    return batch === undefined ? undefined : { seq, view, digest, commits, batch }
   }
 }
 
-function bodyOf(record: VoteRecord, seq: Seq): Batch | undefined {
-  if (seqOfRecord(record) !== seq) return undefined
-  return record.kind === 'pre-prepare' || record.kind === 'batch' ? record.batch : undefined
+const isNewest = (record: VoteRecord, records: readonly VoteRecord[]): boolean =>
+  records.findLast(({ kind }) => kind === record.kind) === record
+
+/** The body of that digest at `seq`, if a record has it; nobody logs the null batch. */
+export function bodyIn(
+  records: readonly VoteRecord[],
+  { seq, digest }: { readonly seq: Seq; readonly digest: Digest },
+): Batch | undefined {
+  if (digest === NULL_BATCH.digest) return NULL_BATCH
+  for (const record of records) {
+    if (seqOfRecord(record) !== seq) continue
+    if ((record.kind === 'pre-prepare' || record.kind === 'batch') && record.batch.digest === digest) {
+      return record.batch
+    }
+  }
+  return undefined
 }

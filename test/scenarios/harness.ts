@@ -1,13 +1,16 @@
 import type { Message, Request } from '../../protocol/messages.ts'
+import { type Quorum, quorumOf } from '../../protocol/quorum.ts'
 import { isReplica, type PrincipalId, type ReplicaId, replicaId, type Seq } from '../../protocol/types.ts'
-import type { Effect, Observation } from '../../replica/core/effect.ts'
-import { tellClaims, tellMessage, tellObservation, tellReply } from './narration.ts'
+import type { Effect, Observation, TimerName } from '../../replica/core/effect.ts'
+import { isAmnesiac } from './audit.ts'
+import { tellMessage, tellOrder, tellReply } from './message-narration.ts'
+import { tellClaims, tellObservation, tellWork } from './narration.ts'
 import { type Filter, Network } from './network.ts'
 import { Node } from './node.ts'
 import { DEFAULT_SHAPE, genesisOf, nameOf, type Shape, STATUS_BUSY_MS } from './parties.ts'
 
 /** What a trace may tell of. */
-export type Topic = Observation['kind'] | 'verify' | 'send' | 'reply' | 'read' | 'halt'
+export type Topic = Observation['kind'] | 'verify' | 'send' | 'reply' | 'read' | 'halt' | 'work'
 export const DEFAULT_TOPICS: readonly Topic[] = [
   'accepted',
   'prepared',
@@ -15,6 +18,17 @@ export const DEFAULT_TOPICS: readonly Topic[] = [
   'executed',
   'stable',
   'caught-up',
+  'view-change-started',
+  'view-entered',
+  'body-fetched',
+  'transfer-started',
+  'transfer-moved',
+  'transfer-installed',
+  'transfer-source-replaced',
+  'tampered',
+  'repaired',
+  'amnesiac-recovering',
+  'amnesiac-votes-again',
   'rejected',
   'reply',
   'read',
@@ -26,6 +40,7 @@ export type Line = { readonly by: ReplicaId; readonly topic: Topic; readonly tex
 /** A cluster of real cores whose network, disks, databases and clock are in the hands of a test. */
 export class Harness {
   readonly shape: Shape
+  readonly quorum: Quorum
   readonly nodes: readonly Node[]
   readonly network = new Network()
   /** Everything that happened, told. */
@@ -36,6 +51,7 @@ export class Harness {
 
   constructor(shape: Partial<Shape> = {}) {
     this.shape = { ...DEFAULT_SHAPE, ...shape }
+    this.quorum = quorumOf(this.shape.n)
     const genesis = genesisOf(this.shape)
     const ports = {
       send: (from: ReplicaId, to: PrincipalId, message: Message) => this.#onSend(from, to, message),
@@ -73,19 +89,35 @@ export class Harness {
   }
 
   #onEffect(self: ReplicaId, effect: Effect): void {
-    if (effect.type === 'observe') this.#tell(self, effect.what.kind, tellObservation(effect.what))
+    if (effect.type === 'observe') this.#observed(self, effect.what)
     if (effect.type === 'verify') this.#tell(self, 'verify', tellClaims(effect.claims))
     if (effect.type === 'halt') this.#tell(self, 'halt', `halt ${effect.fault.code} n=${effect.fault.seq}`)
     if (effect.type === 'read-state') this.#readState(self, effect)
+    const work = tellWork(effect)
+    if (work !== null) this.#tell(self, 'work', work)
+  }
+
+  #observed(self: ReplicaId, what: Observation): void {
+    const order = what.kind === 'view-entered' ? ` O=${this.#orderOf(self, what.view)}` : ''
+    this.#tell(self, what.kind, `${tellObservation(what)}${order}`)
+  }
+
+  /** [VC3] What it entered the view with is in its log. */
+  #orderOf(self: ReplicaId, view: number): string {
+    const records = this.node(self).disk.all
+    const record = records.findLast((one) => one.kind === 'new-view' && one.message.view === view)
+    return record?.kind === 'new-view' ? tellOrder(record.message.headers) : 'not logged'
   }
 
   #readState(
     self: ReplicaId,
     { to, nonce, accounts, atLeast }: Extract<Effect, { type: 'read-state' }>,
   ): void {
-    const { lastExecuted, values } = this.node(self).store.readSync(accounts)
+    const { store, disk } = this.node(self)
+    const { lastExecuted, values } = store.readSync(accounts)
     if (lastExecuted < atLeast)
       throw new Error(`r${self} reads at ${lastExecuted} what it executed at ${atLeast}`)
+    if (isAmnesiac(disk.durable)) throw new Error(`[D5] r${self} answers a read though it lost its vote log`)
     const text = values.map(({ account, balance, version }) => `${account}=${balance}@${version}`).join(' ')
     this.#tell(self, 'read', `-> ${nameOf(to)} read ${nonce} ${text}`)
   }
@@ -122,8 +154,8 @@ export class Harness {
   }
 
   /** Starts it and lets it and the others have sessions again. */
-  restart(id: number): void {
-    this.node(id).start()
+  restart(id: number, clock?: number): void {
+    this.node(id).start(clock)
     this.connect(id)
   }
 
@@ -138,16 +170,63 @@ export class Harness {
   /** The STATUS timer of these replicas goes off, after its time. */
   timeout(at: readonly number[] = this.nodes.map(({ id }) => id)): void {
     this.nowMs += STATUS_BUSY_MS
-    for (const id of at) this.node(id).dispatch({ type: 'timeout', timer: 'status' })
+    for (const id of at) this.node(id).fire('status')
   }
 
-  /** Time and messages until nothing happens for `rounds` rounds. */
+  /**
+   * Another timer of these replicas goes off when it is due, and again while its core only finds that more time is due.
+   * @throws when it does not run
+   */
+  expire(timer: Exclude<TimerName, 'status'>, at: readonly number[]): void {
+    for (const id of at) {
+      const node = this.node(id)
+      const dueMs = node.timers.get(timer)
+      if (dueMs === undefined) throw new Error(`r${id} has no ${timer} timer running`)
+      this.nowMs = Math.max(this.nowMs, dueMs)
+      const from = this.lines.length
+      node.fire(timer)
+      const again = node.timers.get(timer)
+      const didNothing = this.lines.slice(from).every(({ topic }) => topic !== 'view-change-started')
+      if (timer === 'view-change' && again !== undefined && didNothing) {
+        this.nowMs = Math.max(this.nowMs, again)
+        node.fire(timer)
+      }
+    }
+  }
+
+  /** Time and messages until nothing happens for `rounds` rounds; nobody loses patience with a primary. */
   settle(rounds = 12): void {
     for (let round = 0; round < rounds; round++) {
       this.deliver()
       this.timeout()
+      for (const { id, timers } of this.nodes) {
+        if ((timers.get('transfer') ?? Number.POSITIVE_INFINITY) <= this.nowMs) this.node(id).fire('transfer')
+      }
     }
     this.deliver()
+  }
+
+  /** `ms` of a network without delay: every timer goes off when it is due. */
+  elapse(ms: number): void {
+    const endMs = this.nowMs + ms
+    for (;;) {
+      this.deliver()
+      const next = this.#nextTimer(endMs)
+      if (next === null) break
+      this.nowMs = Math.max(this.nowMs, next.dueMs)
+      next.node.fire(next.timer)
+    }
+    this.nowMs = endMs
+  }
+
+  #nextTimer(
+    endMs: number,
+  ): { readonly node: Node; readonly timer: TimerName; readonly dueMs: number } | null {
+    const running = this.nodes
+      .filter(({ isUp }) => isUp)
+      .flatMap((node) => [...node.timers].map(([timer, dueMs]) => ({ node, timer, dueMs })))
+      .filter(({ dueMs }) => dueMs <= endMs)
+    return running.sort((a, b) => a.dueMs - b.dueMs || a.node.id - b.node.id)[0] ?? null
   }
 
   /** The highest seq executed at each replica that is up. */

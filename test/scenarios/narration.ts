@@ -1,12 +1,10 @@
-import type { Message, Reply } from '../../protocol/messages.ts'
-import type { OperationResult } from '../../protocol/operations.ts'
-import { decodeResults } from '../../protocol/results-codec.ts'
-import { assertNever, type PrincipalId } from '../../protocol/types.ts'
-import type { Claim, Observation } from '../../replica/core/effect.ts'
+import type { PrincipalId } from '../../protocol/types.ts'
+import { assertNever, isDigest } from '../../protocol/types.ts'
+import type { Claim, Effect, Observation } from '../../replica/core/effect.ts'
+import type { RowMismatch } from '../../replica/core/event.ts'
 import type { VoteRecord } from '../../replica/core/vote-record.ts'
+import { at, short, tellMessage, tellOrder } from './message-narration.ts'
 import { nameOf } from './parties.ts'
-
-export const short = (digest: string): string => digest.slice(0, 4)
 
 export function tellObservation(what: Observation): string {
   switch (what.kind) {
@@ -14,13 +12,29 @@ export function tellObservation(what: Observation): string {
       return `proposed n=${what.seq} operations=${what.operations}`
     case 'accepted':
     case 'prepared':
+    case 'body-fetched':
       return `${what.kind} n=${what.seq} ${short(what.digest)}`
     case 'committed':
       return `committed n=${what.seq} ${short(what.digest)}${what.how === 'votes' ? '' : ` by ${what.how}`}`
     case 'executed':
     case 'stable':
     case 'caught-up':
+    case 'transfer-started':
+    case 'transfer-moved':
+    case 'transfer-installed':
       return `${what.kind} n=${what.seq}`
+    case 'transfer-source-replaced':
+      return `${what.kind} ${nameOf(what.source)}`
+    case 'view-change-started':
+      return `view-change v=${what.view} prepared=${what.prepared}`
+    case 'view-entered':
+      return `new-view v=${what.view}`
+    case 'tampered':
+    case 'repaired':
+      return `${what.kind} ${what.rows.map(tellRow).join(', ')}`
+    case 'amnesiac-recovering':
+    case 'amnesiac-votes-again':
+      return `${what.kind} incarnation=${what.incarnation}`
     case 'rejected':
       return `rejected ${what.code} from=${nameOf(what.from)}`
     default:
@@ -28,60 +42,50 @@ export function tellObservation(what: Observation): string {
   }
 }
 
-/** A message in a line: what tells it from another one of its type. */
-export function tellMessage(message: Message): string {
-  switch (message.type) {
-    case 'request':
-      return `request ${nameOf(message.client)}#${message.lane}/${message.number}`
-    case 'pre-prepare':
-      return `pre-prepare n=${message.header.seq} ${short(message.header.digest)}`
-    case 'prepare':
-    case 'commit':
-      return `${message.type} n=${message.seq} ${short(message.digest)}`
-    case 'checkpoint':
-      return `checkpoint n=${message.seq} of r${message.replica}`
-    case 'status': {
-      const { lowWaterMark, lastExecuted, bodies, wordsWanted } = message
-      const wants = bodies === null ? '' : ` wants bodies after ${bodies.after} from r${bodies.source}`
-      return `status h=${lowWaterMark} executed=${lastExecuted}${wants}${wordsWanted ? ' wants words' : ''}`
-    }
-    case 'committed': {
-      const with_ = message.batch === null ? 'word' : `body and ${message.commits.length} commits`
-      return `committed n=${message.seq} ${short(message.digest)} ${with_}`
-    }
-    default:
-      return message.type
-  }
-}
+const tellRow = ({ table, key, column, expected, found }: RowMismatch): string =>
+  `${table} ${key}${column === null ? '' : `.${column}`}: ${tellCell(expected)} -> ${tellCell(found)}`
+
+/** A digest by its beginning, anything else as it is. */
+const tellCell = (cell: string | null): string =>
+  cell === null ? 'none' : isDigest(cell) ? short(cell) : cell
 
 export const tellClaims = (claims: readonly Claim[]): string =>
   `verifies ${claims.map(({ statement: { type, signer } }) => `${type} of ${nameOf(signer)}`).join(', ')}`
 
-export function tellReply({ client, lane, number, outcome }: Reply): string {
-  return `-> ${nameOf(client)}#${lane}/${number} ${tellOutcome(outcome)}`
-}
-
-function tellOutcome(outcome: Reply['outcome']): string {
-  switch (outcome.kind) {
-    case 'executed':
-      return (decodeResults(outcome.result) ?? []).map(tellResult).join(', ')
-    case 'number-reused':
-      return 'number-reused'
-    case 'superseded':
-      return `superseded by ${outcome.entryNumber}`
+/** What a core asks of its database, timers and log; null for what is told elsewhere. */
+export function tellWork(effect: Effect): string | null {
+  switch (effect.type) {
+    case 'take-checkpoint':
+    case 'install-transfer':
+    case 'cancel-transfer':
+      return effect.type
+    case 'keep-checkpoints':
+      return `keep-checkpoints ${effect.seqs.length === 0 ? 'none' : effect.seqs.join(',')}`
+    case 'collect-garbage':
+      return `collect-garbage up-to=${effect.upTo}`
+    case 'begin-transfer':
+      return `begin-transfer n=${effect.seq}${effect.rescan ? ' rescan' : ''}`
+    case 'stage-partition':
+      return `stage-partition "${effect.partition}" ${effect.node.kind}`
+    case 'stage-history':
+      return `stage-history ${effect.entries.map(({ seq }) => seq).join(',')}`
+    case 'read-partitions':
+      return `read-partitions n=${effect.seq} for ${nameOf(effect.reader)}`
+    case 'read-history':
+      return `read-history up-to=${effect.upTo} for ${nameOf(effect.reader)}`
+    case 'persist':
+    case 'send':
+    case 'verify':
+    case 'execute':
+    case 'read-state':
+    case 'read-committed':
+    case 'set-timer':
+    case 'stop-timer':
+    case 'observe':
+    case 'halt':
+      return null
     default:
-      return assertNever(outcome)
-  }
-}
-
-function tellResult(result: OperationResult): string {
-  switch (result.kind) {
-    case 'refused':
-      return `refused ${result.code}`
-    case 'balance':
-      return `balance ${result.balance}@${result.version}`
-    default:
-      return result.kind
+      return assertNever(effect)
   }
 }
 
@@ -89,13 +93,21 @@ export function tellRecord(record: VoteRecord): string {
   switch (record.kind) {
     case 'pre-prepare':
     case 'prepared':
-      return `${record.kind} n=${record.header.seq} ${short(record.header.digest)}`
+      return `${record.kind} ${at(record.header)} ${short(record.header.digest)}`
     case 'committed':
-      return `committed n=${record.seq} ${short(record.digest)} commits=${record.commits.length}`
+      return `committed ${at(record)} ${short(record.digest)} commits=${record.commits.length}`
     case 'batch':
     case 'checkpoint':
     case 'stable':
       return `${record.kind} n=${record.seq}`
+    case 'view-change':
+      return tellMessage(record.message)
+    case 'new-view':
+      return `new-view v=${record.message.view} O=${tellOrder(record.message.headers)}`
+    case 'amnesia':
+      return 'amnesia'
+    case 'recovered':
+      return `recovered incarnation=${record.incarnation} v=${record.view}`
     default:
       return assertNever(record)
   }

@@ -1,23 +1,23 @@
-import { MemoryStore } from '../../db/memory-store.ts'
+import type { MemoryStore } from '../../db/memory-store.ts'
 import type { Genesis } from '../../protocol/config.ts'
 import type { Message } from '../../protocol/messages.ts'
 import {
   assertNever,
-  type Digest,
   type LogPosition,
   type PrincipalId,
   type ReplicaId,
   type Seq,
 } from '../../protocol/types.ts'
 import { ReplicaCore } from '../../replica/core/core.ts'
-import type { Effect } from '../../replica/core/effect.ts'
-import type { DatabaseState, Event } from '../../replica/core/event.ts'
+import type { Effect, TimerName } from '../../replica/core/effect.ts'
+import type { Event } from '../../replica/core/event.ts'
 import { VoteAudit } from './audit.ts'
+import { Database } from './database.ts'
 import { Disk } from './disk.ts'
-import { configOf, crypto, isSigned, type Shape } from './parties.ts'
+import { configOf, cryptoOf, isSigned, type Shape } from './parties.ts'
 
 /** What a scenario may take into its own hands; the rest happens at once. */
-export type Work = 'persist' | 'execute' | 'verify' | 'read-log'
+export type Work = 'persist' | 'execute' | 'verify' | 'read-log' | 'checkpoint' | 'transfer'
 
 export type NodePorts = {
   readonly send: (from: ReplicaId, to: PrincipalId, message: Message) => void
@@ -38,10 +38,10 @@ type Of<T extends Effect['type']> = Extract<Effect, { type: T }>
 export class Node {
   readonly id: ReplicaId
   readonly disk = new Disk()
-  readonly store: MemoryStore
+  readonly database: Database
   readonly held = new Set<Work>()
-  /** While true, what the database reports has another chain than it should: its state diverged. */
-  diverged = false
+  /** When each timer that runs goes off. */
+  readonly timers = new Map<TimerName, number>()
   readonly #shape: Shape
   readonly #genesis: Genesis
   readonly #ports: NodePorts
@@ -49,18 +49,22 @@ export class Node {
   #core: ReplicaCore | null = null
   #halted = false
   #durable = 0
+  #starts = 0
   #events: Event[] = []
   #sends: HeldSend[] = []
-  #executes: Of<'execute'>[] = []
-  #verifies: Of<'verify'>[] = []
-  #reads: Of<'read-committed'>[] = []
+  /** What is held back, oldest first: each gives the events that it brings about. */
+  readonly #jobs = new Map<Work, (() => readonly Event[])[]>()
 
   constructor(args: { id: ReplicaId; shape: Shape; genesis: Genesis; ports: NodePorts }) {
     this.id = args.id
     this.#shape = args.shape
     this.#genesis = args.genesis
     this.#ports = args.ports
-    this.store = new MemoryStore({ genesis: args.genesis })
+    this.database = new Database(args.genesis)
+  }
+
+  get store(): MemoryStore {
+    return this.database.store
   }
 
   /** Null while it is down. */
@@ -72,15 +76,24 @@ export class Node {
     return this.#core !== null && !this.#halted
   }
 
-  start(): void {
+  start(clock = 1_000 * (this.#starts + 1)): void {
     const { id, disk } = this
+    this.#starts += 1
+    const database = this.database.connect()
     this.#core = ReplicaCore.recover({
       config: configOf(this.#shape, this.#genesis, id),
-      crypto,
+      crypto: cryptoOf(id),
       votes: disk.recovered(),
-      database: this.database(),
+      database,
+      nextIncarnation: clock,
+      servedFrom: disk.servedFrom,
     })
     this.dispatch({ type: 'start' })
+    const { lastExecuted } = database
+    if (lastExecuted > 0 && lastExecuted % this.#shape.k === 0) {
+      this.#do('checkpoint', () => [this.database.takeCheckpoint()])
+      this.#run()
+    }
   }
 
   /** SIGKILL: what was not durable is gone, and so is what was on its way inside. */
@@ -90,32 +103,39 @@ export class Node {
     this.#durable = 0
     this.#events = []
     this.#sends = []
-    this.#executes = []
-    this.#verifies = []
-    this.#reads = []
+    this.#jobs.clear()
+    this.timers.clear()
     this.disk.crash(lostMarks)
+  }
+
+  /** The vote log is lost while the replica is down. */
+  wipeLog(): void {
+    if (this.#core !== null) throw new Error(`r${this.id} is up`)
+    this.disk.wipe()
+    this.#audit.forgetViewChanges()
+  }
+
+  wipeDatabase(): void {
+    if (this.#core !== null) throw new Error(`r${this.id} is up`)
+    this.store.wipe()
   }
 
   /** The database alone crashes, loses what was not durable above `keep`, and comes back. */
   restartDatabase(keep: Seq): void {
-    this.store.crash(keep)
-    this.#executes = []
-    this.dispatch({ type: 'database-connected', database: this.database() })
+    this.database.crash(keep)
+    for (const work of ['execute', 'checkpoint', 'transfer'] as const) this.#jobs.delete(work)
+    this.dispatch({ type: 'checkpoints-lost' })
+    this.dispatch({ type: 'database-connected', database: this.database.connect() })
   }
 
-  /** Where the database stands, as it says itself on a new connection. */
-  database(): DatabaseState {
-    const { lastExecuted, chain, lanes } = this.store.connectSync()
-    const rows = this.store.allRows().chain
-    const boundary = (lastExecuted - (lastExecuted % this.#shape.k)) as Seq
-    const checkpoint = rows[boundary - 1]
-    return {
-      lastExecuted,
-      chain,
-      batchDigest: rows[lastExecuted - 1]?.batchDigest ?? null,
-      checkpoint: checkpoint === undefined ? null : { seq: boundary, chain: checkpoint.chain },
-      lanes,
-    }
+  scrub(): void {
+    for (const event of this.database.scrub()) this.dispatch(event)
+  }
+
+  /** The timer goes off; one that the core replaces meanwhile goes on. */
+  fire(timer: TimerName): void {
+    this.timers.delete(timer)
+    this.dispatch({ type: 'timeout', timer })
   }
 
   dispatch(event: Event): void {
@@ -168,22 +188,36 @@ export class Node {
         else this.#sends.push({ after: effect.after, to: effect.to, message: effect.message })
         return
       case 'verify':
-        if (this.held.has('verify')) this.#verifies.push(effect)
-        else this.#events.unshift(verdictOn(effect))
+        // A verdict comes before what arrived meanwhile, unless it was held back.
+        if (!this.#isHeldBack('verify', () => [verdictOn(effect)])) this.#events.unshift(verdictOn(effect))
         return
       case 'execute':
-        if (this.held.has('execute') || this.#executes.length > 0) this.#executes.push(effect)
-        else this.#execute(effect)
-        return
+        return this.#do('execute', () => this.database.execute(effect))
       case 'read-committed':
-        if (this.held.has('read-log')) this.#reads.push(effect)
-        else this.#read(effect)
+        return this.#do('read-log', () => [this.#read(effect)])
+      case 'collect-garbage':
+        return this.disk.cut(effect.upTo)
+      case 'take-checkpoint':
+        return this.#do('checkpoint', () => this.database.state(effect))
+      case 'keep-checkpoints':
+      case 'read-partitions':
+      case 'read-history':
+      case 'begin-transfer':
+      case 'stage-partition':
+      case 'stage-history':
+      case 'install-transfer':
+      case 'cancel-transfer':
+        return this.#do('transfer', () => this.database.state(effect))
+      case 'set-timer':
+        this.timers.set(effect.timer, this.#ports.nowMs() + effect.ms)
+        return
+      case 'stop-timer':
+        this.timers.delete(effect.timer)
         return
       case 'halt':
         this.#halted = true
         return
       case 'read-state':
-      case 'set-timer':
       case 'observe':
         return
       default:
@@ -191,36 +225,38 @@ export class Node {
     }
   }
 
-  #execute({ seq, batch }: Of<'execute'>): void {
-    const durable = seq % this.#shape.k === 0
-    for (const executed of this.store.executeSync([{ seq, batch }], { durable })) {
-      const { chain, lanes } = executed
-      this.#events.push({ type: 'executed', seq, chain: this.diverged ? otherThan(chain) : chain, lanes })
+  /** At once, unless work of this kind is held back; in order in any case. */
+  #do(work: Work, job: () => readonly Event[]): void {
+    if (!this.#isHeldBack(work, job)) this.#came(job())
+  }
+
+  #isHeldBack(work: Work, job: () => readonly Event[]): boolean {
+    const waiting = this.#jobs.get(work) ?? []
+    if (!this.held.has(work) && waiting.length === 0) return false
+    this.#jobs.set(work, [...waiting, job])
+    return true
+  }
+
+  /** A state is held as soon as it is executed; that its root is known may be held back. */
+  #came(events: readonly Event[]): void {
+    for (const event of events) {
+      if (event.type === 'checkpoint-taken' && this.#isHeldBack('checkpoint', () => [event])) continue
+      this.#events.push(event)
     }
   }
 
-  #read(effect: Of<'read-committed'>): void {
-    const entries = this.disk.readCommitted(effect)
-    this.#events.push({ type: 'committed-read', reader: effect.reader, entries })
+  #read(effect: Of<'read-committed'>): Event {
+    return { type: 'committed-read', reader: effect.reader, entries: this.disk.readCommitted(effect) }
   }
 
   /** Does `count` of what is held back, oldest first. */
   advance(work: Work, count: number): void {
-    switch (work) {
-      case 'persist':
-        if (this.disk.pending > 0) this.#events.push(this.#persist(count))
-        break
-      case 'execute':
-        for (const effect of this.#executes.splice(0, count)) this.#execute(effect)
-        break
-      case 'verify':
-        for (const effect of this.#verifies.splice(0, count)) this.#events.push(verdictOn(effect))
-        break
-      case 'read-log':
-        for (const effect of this.#reads.splice(0, count)) this.#read(effect)
-        break
-      default:
-        return assertNever(work)
+    if (work === 'persist') {
+      if (this.disk.pending > 0) this.#events.push(this.#persist(count))
+    } else if (work === 'checkpoint') {
+      for (const job of this.#jobs.get(work)?.splice(0, count) ?? []) this.#events.push(...job())
+    } else {
+      for (const job of this.#jobs.get(work)?.splice(0, count) ?? []) this.#came(job())
     }
     this.#run()
   }
@@ -231,5 +267,3 @@ const verdictOn = ({ check, claims }: Of<'verify'>): Event => ({
   check,
   valid: claims.map(isSigned),
 })
-
-const otherThan = (chain: Digest): Digest => `${chain.startsWith('0') ? 'f' : '0'}${chain.slice(1)}` as Digest

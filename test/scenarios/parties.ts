@@ -1,9 +1,11 @@
-import { encodeRequestBody } from '../../protocol/codec.ts'
+import { chainDigestOfEntry } from '../../db/state-machine/ledger-entry.ts'
+import { partitionDigest } from '../../db/state-tree/partition-node.ts'
 import { DEFAULT_PARAMETERS, type Genesis, logWindowOf } from '../../protocol/config.ts'
 import { digestOf } from '../../protocol/crypto.ts'
 import type { Request, Statement } from '../../protocol/messages.ts'
 import type { Operation } from '../../protocol/operations.ts'
 import { quorumOf } from '../../protocol/quorum.ts'
+import { newViewOf, requestOf as signedRequestOf, viewChangeOf } from '../../protocol/signed.ts'
 import { batchDigestOf, signedBytes } from '../../protocol/signing.ts'
 import {
   type ClientId,
@@ -12,6 +14,7 @@ import {
   isReplica,
   lane,
   type PrincipalId,
+  type ReplicaId,
   replicaId,
   requestNumber,
 } from '../../protocol/types.ts'
@@ -54,7 +57,15 @@ export const tampered = (signature: Uint8Array): Buffer => {
   return bytes
 }
 
-export const crypto: CoreCrypto = { sign, batchDigest: batchDigestOf }
+export const cryptoOf = (self: ReplicaId): CoreCrypto => ({
+  sign,
+  batchDigest: batchDigestOf,
+  request: (fields) => signedRequestOf(fields, sign),
+  viewChange: (fields) => viewChangeOf(fields, self, sign),
+  newView: (fields) => newViewOf(fields, self, sign),
+  partitionDigest,
+  chainDigest: chainDigestOfEntry,
+})
 
 export function requestOf(args: {
   readonly client: ClientId
@@ -65,10 +76,7 @@ export function requestOf(args: {
 }): Request {
   const { client, operations, macs = [] } = args
   const named = { client, lane: lane(args.lane), number: requestNumber(args.number), operations }
-  const body = encodeRequestBody(named)
-  const digest = digestOf(body)
-  const signature = sign({ type: 'request', view: 0, seq: 0, signer: client, digests: [digest] })
-  return { type: 'request', ...named, digest, body, signature, macs }
+  return { ...signedRequestOf(named, sign), macs }
 }
 
 export type Shape = {
@@ -114,6 +122,7 @@ export function genesisOf({ n, k, batchOperationsMax }: Shape): Genesis {
 
 export const STATUS_BUSY_MS = 100
 export const STATUS_IDLE_MS = 1_000
+export const VIEW_CHANGE_TIMEOUT_MS = 500
 
 export function configOf(shape: Shape, genesis: Genesis, self: number): CoreConfig {
   const admitted = new Set<number>([...genesis.replicas, ...genesis.clients].map(({ id }) => id))
@@ -125,6 +134,7 @@ export function configOf(shape: Shape, genesis: Genesis, self: number): CoreConf
     inFlightMax: shape.inFlightMax,
     statusBusyMs: STATUS_BUSY_MS,
     statusIdleMs: STATUS_IDLE_MS,
+    viewChangeTimeoutMs: VIEW_CHANGE_TIMEOUT_MS,
     isAdmitted: (id) => admitted.has(id),
   }
 }

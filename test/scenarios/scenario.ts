@@ -1,15 +1,17 @@
 import type { MessageType, Request } from '../../protocol/messages.ts'
 import { replicaId, seq } from '../../protocol/types.ts'
 import { Command, operationsOf } from './command.ts'
-import { Forge } from './forge.ts'
+import { Forge, falsified } from './forge.ts'
 import { DEFAULT_TOPICS, Harness, type Topic } from './harness.ts'
-import { grouped, tellMessage, tellRecord } from './narration.ts'
+import { tellMessage } from './message-narration.ts'
+import { grouped } from './narration.ts'
 import { type Filter, matches } from './network.ts'
 import type { Work } from './node.ts'
 import { clientOf, nameOf, requestOf, tampered } from './parties.ts'
+import { logOf, patienceOf, statesOf, timersOf, viewsOf } from './questions.ts'
 
 const OPERATIONS = new Set(['transfer', 'deposit', 'withdraw', 'balance', 'open', 'lookup'])
-const KINDS_OF_WORK: readonly Work[] = ['persist', 'execute', 'verify', 'read-log']
+const KINDS_OF_WORK: readonly Work[] = ['persist', 'execute', 'verify', 'read-log', 'checkpoint', 'transfer']
 
 /** Runs the commands of one scenario file's scenario, one after the other, on one cluster. */
 export class Scenario {
@@ -48,8 +50,11 @@ export class Scenario {
     batch: (command) => this.#batch(command),
     drop: (command) => [`dropped ${this.cluster.network.drop(this.#filter(command))}`],
     pending: (command) => this.#pending(command),
-    state: () => this.#state(),
-    log: (command) => this.#log(command),
+    state: () => statesOf(this.cluster),
+    views: () => viewsOf(this.cluster),
+    patience: () => patienceOf(this.cluster),
+    timers: (command) => timersOf(this.cluster, command.numbers('at')),
+    log: (command) => logOf(this.cluster, command.numbers('at')),
   }
 
   readonly #actions: Readonly<Record<string, (command: Command) => void>> = {
@@ -63,6 +68,7 @@ export class Scenario {
     stabilize: () => this.cluster.deliver(),
     duplicate: (command) => this.cluster.network.duplicate(this.#filter(command)),
     reverse: () => this.cluster.network.reverse(),
+    falsify: (command) => this.cluster.network.alter(this.#filter(command), falsified),
     cut: (command) => this.#each(command, (id) => this.cluster.network.cut(id)),
     heal: (command) => this.#each(command, (id) => this.#heal(id)),
     hold: (command) => this.#hold(command, true),
@@ -71,11 +77,20 @@ export class Scenario {
     execute: (command) => this.#advance('execute', command),
     verify: (command) => this.#advance('verify', command),
     'read-log': (command) => this.#advance('read-log', command),
+    checkpoint: (command) => this.#advance('checkpoint', command),
+    transfer: (command) => this.#advance('transfer', command),
     crash: (command) => this.#crash(command),
-    restart: (command) => this.#each(command, (id) => this.cluster.restart(id)),
+    restart: (command) => this.#restart(command),
     'restart-database': (command) => this.#restartDatabase(command),
-    timeout: (command) => this.cluster.timeout(command.numbers('at')),
+    wipe: (command) => this.#wipe(command),
+    tamper: (command) => this.#tamper(command),
+    scrub: (command) => this.#each(command, (id) => this.cluster.node(id).scrub()),
+    timeout: (command) => this.#timeout(command),
     settle: () => this.cluster.settle(),
+    elapse: (command) => this.cluster.elapse(Number(command.words[0])),
+    block: (command) => this.cluster.network.block(this.#filter(command)),
+    unblock: () => this.cluster.network.unblock(),
+    replay: (command) => this.#replay(command),
     read: (command) => this.#read(command),
     diverge: (command) => this.#each(command, (id) => this.#diverge(id)),
   }
@@ -136,7 +151,7 @@ export class Scenario {
     return [`${label} is ${this.#forge.batch(label, requests).digest.slice(0, 4)}`]
   }
 
-  /** A message as a liar could send it: `inject from=1 to=2 prepare n=1 batch=b bad`. */
+  /** Messages as a liar could send them: `inject from=1 to=2 prepare n=1 batch=b bad`. */
   #inject(command: Command): void {
     const from = replicaId(Number(command.need('from')))
     for (const message of this.#forge.messages(command, this.cluster)) {
@@ -150,6 +165,7 @@ export class Scenario {
       from: command.numbers('from'),
       to: command.numbers('to'),
       n: command.number('n'),
+      v: command.number('v'),
     }
   }
 
@@ -213,6 +229,12 @@ export class Scenario {
     )
   }
 
+  /** `restart 3 clock=1500`: by this clock, which gives an amnesiac its incarnation. */
+  #restart(command: Command): void {
+    const clock = command.number('clock')
+    this.#each(command, (id) => this.cluster.restart(id, clock))
+  }
+
   #restartDatabase(command: Command): void {
     const keep = seq(Number(command.need('keep')))
     this.#each(command, (id) => this.cluster.node(id).restartDatabase(keep))
@@ -229,27 +251,54 @@ export class Scenario {
   }
 
   #diverge(id: number): void {
-    this.cluster.node(id).diverged = true
+    this.cluster.node(id).database.diverged = true
   }
 
-  /** Chains as letters: which replicas have the same one, whatever it is made of. */
-  #state(): string[] {
-    const chains = [...new Set(this.cluster.nodes.map(({ core }) => core?.position.chain))]
-    const lines = this.cluster.nodes.map(({ id, core, isUp }) => {
-      if (core === null) return { by: id, text: 'down' }
-      if (!isUp) return { by: id, text: 'halted' }
-      const { lowWaterMark, lastExecuted, chain } = core.position
-      return {
-        by: id,
-        text: `h=${lowWaterMark} executed=${lastExecuted} chain=${'ABCDEFG'[chains.indexOf(chain)]}`,
-      }
-    })
-    return grouped(lines)
+  /** `timeout view-change at=1,2`; STATUS when no other timer is named. */
+  #timeout(command: Command): void {
+    const [timer = 'status'] = command.words
+    const at = command.numbers('at')
+    if (timer === 'status') this.cluster.timeout(at)
+    else if (timer === 'view-change' || timer === 'transfer') this.cluster.expire(timer, at ?? [])
+    else throw new Error(`there is no timer ${timer}`)
   }
 
-  #log(command: Command): string[] {
-    const [id = 0] = command.numbers('at') ?? []
-    const { durable, all } = this.cluster.node(id).disk
-    return all.map((record, i) => `${tellRecord(record)}${i < durable.length ? '' : ' (not durable)'}`)
+  /** `wipe log database at=2`: what a replica that is down has lost. */
+  #wipe(command: Command): void {
+    for (const id of command.numbers('at') ?? []) {
+      if (command.has('log')) this.cluster.node(id).wipeLog()
+      if (command.has('database')) this.cluster.node(id).wipeDatabase()
+    }
+  }
+
+  /** `tamper accounts a balance=999 at=1`, `tamper transfers 1:0 amount=7 at=1`, `tamper accounts a gone at=1`. */
+  #tamper(command: Command): void {
+    const [table, key = ''] = command.words
+    const amount = BigInt(command.number('balance') ?? command.number('amount') ?? 0)
+    const like = command.option('like')
+    for (const id of command.numbers('at') ?? []) {
+      const { store } = this.cluster.node(id)
+      const rows = store.allRows()
+      if (table === 'accounts') {
+        const model = rows.accounts.find((row) => row.id === like)
+        store.tamper(table, key, (row) => {
+          if (command.has('gone')) return undefined
+          if (model !== undefined) return { ...model, id: key }
+          return row && { ...row, balance: amount }
+        })
+      } else if (table === 'transfers') store.tamper(table, key, (row) => row && { ...row, amount })
+      else throw new Error(`nobody tampers with ${table}`)
+    }
+  }
+
+  /** A liar says again what `type= of= v= n=` said before: `replay type=new-view v=1 from=3 to=2`. */
+  #replay(command: Command): void {
+    const { type, n, v } = this.#filter(command)
+    const from = replicaId(Number(command.need('from')))
+    const messages = this.cluster.network.everSent({ type, n, v, from: command.numbers('of') })
+    if (messages.length === 0) throw new Error('nobody said so')
+    for (const id of command.numbers('to') ?? []) {
+      for (const message of messages) this.cluster.receive(from, id, message)
+    }
   }
 }

@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest'
-import { type Digest, seq } from '../../../protocol/types.ts'
+import { type Digest, replicaId, seq } from '../../../protocol/types.ts'
 import { ReplicaCore } from '../../../replica/core/core.ts'
 import type { Effect } from '../../../replica/core/effect.ts'
 import type { DatabaseState } from '../../../replica/core/event.ts'
 import { isVote, type VoteRecord } from '../../../replica/core/vote-record.ts'
 import { Harness } from '../../scenarios/harness.ts'
-import { CLIENTS, configOf, crypto, genesisOf, requestOf } from '../../scenarios/parties.ts'
+import { CLIENTS, configOf, cryptoOf, genesisOf, requestOf } from '../../scenarios/parties.ts'
 
 const OTHER = 'ee'.repeat(32) as Digest
 
@@ -24,9 +24,11 @@ function recover(cluster: Harness, overrides: { votes?: VoteRecord[]; database?:
   const node = cluster.node(1)
   const core = ReplicaCore.recover({
     config: configOf(cluster.shape, genesisOf(cluster.shape), 1),
-    crypto,
+    crypto: cryptoOf(replicaId(1)),
     votes: overrides.votes ?? node.disk.recovered(),
-    database: { ...node.database(), ...overrides.database },
+    database: { ...node.database.connect(), ...overrides.database },
+    nextIncarnation: 1,
+    servedFrom: seq(0),
   })
   return { core, effects: core.step({ type: 'start' }, 0) }
 }
@@ -43,7 +45,9 @@ describe('[D4] the log against the database, at the start', () => {
   })
 
   test('another batch at the last executed seq', () => {
-    const { effects } = recover(clusterAfter(5, 2), { database: { batchDigest: OTHER } })
+    const { effects } = recover(clusterAfter(5, 2), {
+      database: { recent: [{ seq: seq(5), batchDigest: OTHER }] },
+    })
     expect(faults(effects)).toMatchObject([{ code: 'database-contradicts-log', seq: 5 }])
     expect(faults(effects)[0]?.detail).toContain(OTHER)
   })
@@ -64,7 +68,7 @@ describe('[D4] the log against the database, at the start', () => {
 
   test('behind is redone from the log, with nothing executed twice', () => {
     const cluster = clusterAfter(5, 8)
-    const behind = clusterAfter(3, 8).node(1).database()
+    const behind = clusterAfter(3, 8).node(1).database.connect()
     const { core, effects } = recover(cluster, { database: behind })
     expect(faults(effects)).toEqual([])
     const executes = effects.flatMap((effect) => (effect.type === 'execute' ? [effect.seq] : []))
@@ -99,7 +103,7 @@ describe('[D4] a database that comes back while the replica runs', () => {
     const core = cluster.node(1).core
     if (core === null) throw new Error('r1 is down')
     return core.step(
-      { type: 'database-connected', database: { ...cluster.node(1).database(), ...database } },
+      { type: 'database-connected', database: { ...cluster.node(1).database.connect(), ...database } },
       0,
     )
   }
@@ -113,10 +117,10 @@ describe('[D4] a database that comes back while the replica runs', () => {
   })
 
   test('with another batch at a seq that is committed here', () => {
-    const behind = clusterAfter(2, 8).node(1).database()
-    expect(faults(reconnect(clusterAfter(3, 8), { ...behind, batchDigest: OTHER }))).toMatchObject([
-      { code: 'database-contradicts-log', seq: 2 },
-    ])
+    const behind = clusterAfter(2, 8).node(1).database.connect()
+    expect(
+      faults(reconnect(clusterAfter(3, 8), { ...behind, recent: [{ seq: seq(2), batchDigest: OTHER }] })),
+    ).toMatchObject([{ code: 'database-contradicts-log', seq: 2 }])
   })
 
   test('with another chain at a checkpoint that this replica signed since its start', () => {

@@ -38,15 +38,15 @@ test('[D4] the mark of a batch that is not prepared here is synced: execution wa
 })
 
 test('[CP5] so is what catch-up brought', () => {
-  const cluster = new Harness({ k: 2 })
+  const cluster = new Harness({ k: 4 })
   cluster.crash(1)
-  for (const number of [1, 2, 3, 4, 5, 6]) {
+  for (const number of [1, 2, 3, 4, 5, 6, 7, 8]) {
     cluster.request(transfer(number), [0])
     cluster.deliver()
   }
   cluster.restart(1)
   cluster.settle()
-  expect(cluster.executed()).toEqual([6, 6, 6, 6])
+  expect(cluster.executed()).toEqual([8, 8, 8, 8])
   const marks = syncedBy(cluster).filter((record) => record.startsWith('committed'))
-  expect(marks).toEqual(Array(6).fill('committed now'))
+  expect(marks).toEqual(Array(8).fill('committed now'))
 })
