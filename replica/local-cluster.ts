@@ -11,7 +11,7 @@ import { openUdp, UdpError } from '../protocol/udp.ts'
 import { ClusterClaim } from './local-cluster/claims.ts'
 import { bundleOf, clusterPaths } from './local-cluster/layout.ts'
 import { servingPid } from './local-cluster/process-identity.ts'
-import { type ReplicaExit, ReplicaProcess } from './local-cluster/replica-process.ts'
+import { type ReplicaExit, ReplicaProcess, type SpawnOptions } from './local-cluster/replica-process.ts'
 import { bundlePaths, loadBundle } from './runtime/bundle.ts'
 import { openDatabase } from './runtime/database.ts'
 
@@ -22,6 +22,8 @@ export type LocalClusterEvent =
   /** Left by a cluster that was killed; ended, and started again as the others are. */
   | { readonly kind: 'orphan-stopped'; readonly replica: number }
   | { readonly kind: 'ready'; readonly replica: number; readonly pid: number }
+  /** What it wants the operator to know although it serves. */
+  | { readonly kind: 'notice'; readonly replica: number; readonly text: string }
   /** It ended, and nobody here asked it to. It is not started again: that is the operator's to decide. */
   | { readonly kind: 'died'; readonly replica: number; readonly exit: ReplicaExit }
   /** One that died serves again, as a process of somebody else, who also stops it. */
@@ -67,6 +69,7 @@ export class LocalCluster {
   readonly genesis: Genesis
   readonly cluster: ClusterFile
   readonly #claim: ClusterClaim
+  readonly #archive: boolean
   readonly #onEvent: (event: LocalClusterEvent) => void
   /** Running, or starting. */
   readonly #processes = new Map<number, ReplicaProcess>()
@@ -80,22 +83,25 @@ export class LocalCluster {
     readonly directory: string
     readonly files: { readonly genesis: Genesis; readonly cluster: ClusterFile }
     readonly claim: ClusterClaim
+    readonly archive: boolean
     readonly onEvent: (event: LocalClusterEvent) => void
   }) {
     this.directory = args.directory
     this.genesis = args.files.genesis
     this.cluster = args.files.cluster
     this.#claim = args.claim
+    this.#archive = args.archive
     this.#onEvent = args.onEvent
   }
 
-  /** Nothing runs yet. @throws ConfigError @throws AlreadyRunningError */
+  /** Nothing runs yet. `archive`: segments that are cut off the vote logs are kept. @throws ConfigError @throws AlreadyRunningError */
   static async open(
     directory: string,
     onEvent: (event: LocalClusterEvent) => void = () => undefined,
+    { archive = false }: Pick<SpawnOptions, 'archive'> = {},
   ): Promise<LocalCluster> {
     const files = await loadCluster(directory)
-    return new LocalCluster({ directory, files, claim: ClusterClaim.take(directory), onEvent })
+    return new LocalCluster({ directory, files, claim: ClusterClaim.take(directory), archive, onEvent })
   }
 
   get #ids(): number[] {
@@ -139,10 +145,14 @@ export class LocalCluster {
   }
 
   /** One replica, which must not be running. Resolves when it serves. @throws ReplicaStartError */
-  async startReplica(id: number): Promise<void> {
+  async startReplica(id: number, options: Pick<SpawnOptions, 'environment'> = {}): Promise<void> {
     if (this.#processes.has(id)) throw new Error(`replica ${id} is running already`)
     this.#requireNotStopping()
-    const replica = await ReplicaProcess.spawn(id, bundleOf(this.directory, id))
+    const replica = await ReplicaProcess.spawn(id, bundleOf(this.directory, id), {
+      archive: this.#archive,
+      ...options,
+      onNotice: (text) => this.#onEvent({ kind: 'notice', replica: id, text }),
+    })
     this.#processes.set(id, replica)
     void replica.exited.then((exit) => this.#onExit(replica, exit))
     this.#claim.started(id, replica.pid)

@@ -1,12 +1,22 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { extname, join } from 'node:path'
 import { createInterface } from 'node:readline'
+import * as v from 'valibot'
 
 /** Its own end: log made durable, database stopped. */
 const STOP_PATIENCE_MS = 30_000
 /** A first start makes a database, which can't be stopped half-way without leaving what makes it behind. */
 const START_PATIENCE_MS = 30_000
 const LAST_WORDS_LINES_MAX = 10
+
+export type SpawnOptions = {
+  /** Segments that are cut off the vote log are kept. */
+  readonly archive?: boolean
+  /** All of it; undefined: this process's own. */
+  readonly environment?: NodeJS.ProcessEnv | undefined
+  /** What it wants the operator to know although it serves. */
+  readonly onNotice?: (text: string) => void
+}
 
 export type ReplicaExit = {
   readonly code: number | null
@@ -28,10 +38,16 @@ export class ReplicaProcess {
   readonly ready: Promise<void>
   readonly exited: Promise<ReplicaExit>
   readonly #child: ChildProcess
+  readonly #onNotice: (text: string) => void
   #lastWords: string[] = []
   #isReady = false
 
-  private constructor(id: number, child: ChildProcess & { readonly pid: number }) {
+  private constructor(
+    id: number,
+    child: ChildProcess & { readonly pid: number },
+    onNotice: (text: string) => void = () => undefined,
+  ) {
+    this.#onNotice = onNotice
     this.id = id
     this.pid = child.pid
     this.#child = child
@@ -45,14 +61,16 @@ export class ReplicaProcess {
   }
 
   /** @throws ReplicaStartError when there is no process at all */
-  static async spawn(id: number, bundle: string): Promise<ReplicaProcess> {
+  static async spawn(id: number, bundle: string, options: SpawnOptions = {}): Promise<ReplicaProcess> {
+    const { archive = false, environment } = options
     // In a group of its own: Ctrl-C in a terminal reaches whoever runs the cluster, which then stops it in order.
-    const child = spawn(process.execPath, [ENTRY_POINT, '--dir', bundle], {
+    const child = spawn(process.execPath, [ENTRY_POINT, '--dir', bundle, ...(archive ? ['--archive'] : [])], {
       detached: true,
+      env: environment,
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     const { pid } = child
-    if (pid !== undefined) return new ReplicaProcess(id, Object.assign(child, { pid }))
+    if (pid !== undefined) return new ReplicaProcess(id, Object.assign(child, { pid }), options.onNotice)
     const error = await new Promise<Error>((resolve) => child.once('error', resolve))
     throw new ReplicaStartError(`replica ${id}: no process could be started: ${error.message}`)
   }
@@ -70,7 +88,10 @@ export class ReplicaProcess {
     const { promise, resolve } = Promise.withResolvers<void>()
     if (child.stdout !== null) {
       createInterface({ input: child.stdout }).on('line', (line) => {
-        if (!line.includes('"ready":true')) return
+        const said = v.safeParse(lineSchema, parseJson(line))
+        if (!said.success) return
+        if (said.output.notice !== undefined) this.#onNotice(said.output.notice)
+        if (said.output.ready !== true) return
         this.#isReady = true
         resolve()
       })
@@ -108,6 +129,17 @@ export class ReplicaProcess {
 export function describeExit({ code, signal, lastWords }: ReplicaExit): string {
   if (lastWords !== '') return lastWords
   return signal === null ? `exit code ${code}` : signal
+}
+
+/** What the entry point prints. */
+const lineSchema = v.object({ ready: v.optional(v.boolean()), notice: v.optional(v.string()) })
+
+function parseJson(line: string): unknown {
+  try {
+    return JSON.parse(line)
+  } catch {
+    return undefined
+  }
 }
 
 /** The sources in a checkout, the compiled file in an installed package. */

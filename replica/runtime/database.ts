@@ -25,3 +25,43 @@ export async function openDatabase({ directory, own }: Bundle): Promise<RunningD
       return openUrl({ url: database.url })
   }
 }
+
+/** A server that is the replica's own is its to start again, when it died or was killed while the replica serves. */
+export class ReplicaDatabase {
+  readonly #bundle: Bundle
+  #running: RunningDatabase
+  #reopening: Promise<void> | undefined
+
+  private constructor(bundle: Bundle, running: RunningDatabase) {
+    this.#bundle = bundle
+    this.#running = running
+  }
+
+  /** @throws ProvisionError */
+  static async open(bundle: Bundle): Promise<ReplicaDatabase> {
+    return new ReplicaDatabase(bundle, await openDatabase(bundle))
+  }
+
+  /** Password included: print it only through `redactUrl`. */
+  get url(): string {
+    return this.#running.url
+  }
+
+  get pid(): number | null {
+    return this.#running.pid ?? null
+  }
+
+  /** @throws ProvisionError while it cannot be had */
+  async reopen(): Promise<void> {
+    this.#reopening = openDatabase(this.#bundle).then((running) => {
+      this.#running = running
+    })
+    await this.#reopening
+  }
+
+  /** Stops the server if it was started here, also one that is just being started. */
+  async stop(): Promise<void> {
+    await this.#reopening?.catch(() => undefined)
+    await this.#running.stop()
+  }
+}

@@ -1,111 +1,85 @@
 import type { Logger } from 'pino'
 import { PostgresStore } from '../../db/postgres/store.ts'
-import type { RunningDatabase } from '../../db/provision/types.ts'
-import { redactUrl } from '../../db/provision/url.ts'
 import type { ChannelEvent } from '../../protocol/channel/endpoint.ts'
-import { DEFAULT_CHANNEL_LIMITS } from '../../protocol/channel/limits.ts'
-import { sodiumChannelCrypto } from '../../protocol/channel-crypto.ts'
 import { decodeMessage, encodeMessage, isMalformed } from '../../protocol/codec.ts'
 import { logWindowOf } from '../../protocol/config.ts'
-import { keyPairFromSeed, signerOf, sodiumVerifier } from '../../protocol/crypto.ts'
-import { type RunningEndpoint, startEndpoint } from '../../protocol/endpoint-driver.ts'
+import { sodiumVerifier } from '../../protocol/crypto.ts'
+import type { RunningEndpoint } from '../../protocol/endpoint-driver.ts'
 import type { ReplicaReport } from '../../protocol/inspection.ts'
-import { quorumOf } from '../../protocol/quorum.ts'
-import { batchDigestOf, signedBytes } from '../../protocol/signing.ts'
 import { isReplica, type PrincipalId, type ReplicaId, replicaId, type Seq } from '../../protocol/types.ts'
-import { formatAddress } from '../../protocol/udp.ts'
-import type { CoreConfig, CoreCrypto } from '../core/config.ts'
 import { ReplicaCore } from '../core/core.ts'
-import type { Effect, Fault } from '../core/effect.ts'
-import type { Event } from '../core/event.ts'
-import { type Bundle, bundlePaths, loadBundle } from './bundle.ts'
-import { openDatabase } from './database.ts'
-import { Engine } from './engine.ts'
-import { Executor, readDatabase } from './executor.ts'
+import type { Effect, Observation } from '../core/effect.ts'
+import type { DatabaseState, Event } from '../core/event.ts'
+import type { Bundle } from './bundle.ts'
+import { openChannel } from './channel.ts'
+import { coreConfigOf, coreCryptoOf } from './core-wiring.ts'
+import type { ReplicaDatabase } from './database.ts'
+import { type Intervals, readDatabase } from './database-state.ts'
+import { Engine, type Ports } from './engine.ts'
+import { Executor } from './executor.ts'
+import type { FailpointHook } from './failpoints.ts'
+import { journal } from './journal.ts'
 import { Meters } from './meters.ts'
+import { ReplicaFault } from './replica-fault.ts'
+import { reportOf } from './report.ts'
+import { Scrubber } from './scrubber.ts'
+import { StateWork } from './state-work.ts'
+import { Timers } from './timers.ts'
 import { Principals, verifyClaims } from './verifier.ts'
-import { VoteLog } from './vote-log/vote-log.ts'
+import type { OpenedLog } from './vote-log/vote-log.ts'
 
 export type RunningReplica = {
   readonly id: ReplicaId
   readonly address: string
   report(): ReplicaReport
-  /** Stops serving, makes the log durable, and stops the database if this replica started it. */
-  stop(): Promise<void>
 }
 
-/** A fault that only an operator can judge: two things that this replica relies on contradict each other. */
-export class ReplicaFault extends Error {
-  override name = 'ReplicaFault'
-  readonly fault: Fault
-  constructor(fault: Fault) {
-    super(`${fault.code} at seq ${fault.seq}: ${fault.detail}. The replica stopped; its files are untouched.`)
-    this.fault = fault
-  }
-}
-
-type Options = {
+export type ReplicaOptions = {
   readonly bundleDirectory: string
   readonly log: Logger
+  /** What the operator should know although the replica serves. */
+  readonly onNotice: (text: string) => void
   /** Called once, when the replica cannot go on; `stop` is still the caller's. */
   readonly onFatal: (error: Error) => void
+  /** Segments that are cut off the vote log are kept. */
+  readonly archive?: boolean
+  /** For tests of power loss: the vote log says beside itself what of it is synced. */
+  readonly noteSynced?: boolean
+  readonly failpoint?: FailpointHook
 }
 
-/** @throws ConfigError, VoteLogError, ProvisionError, StoreError, UdpError, ReplicaFault: each says what to do. */
-export async function startReplica(options: Options): Promise<RunningReplica> {
-  const bundle = await loadBundle(options.bundleDirectory)
-  const { genesis, own } = bundle
-  const votes = await VoteLog.open(bundlePaths(bundle.directory).votes, {
-    genesisDigest: genesis.digest,
-    replica: replicaId(own.id),
-  })
-  const undo: (() => Promise<void>)[] = [() => votes.log.close()]
-  try {
-    const database = await openDatabase(bundle)
-    undo.push(() => database.stop())
-    const store = new PostgresStore({ url: database.url, genesis, replica: replicaId(own.id) })
-    undo.push(() => store.close())
-    const state = await readDatabase(store, genesis.parameters.checkpointInterval)
-    const replica = new Replica({ bundle, options, votes, database, store, lastExecuted: state.lastExecuted })
-    undo.push(() => replica.close())
-    await replica.serve(state)
-    return { ...replica.running(), stop: () => unwind(undo) }
-  } catch (error) {
-    await unwind(undo)
-    throw error
-  }
+/** What exists once the database said where it stands. */
+type Parts = {
+  readonly core: ReplicaCore
+  readonly engine: Engine
+  readonly executor: Executor
+  readonly state: StateWork
+  readonly scrubber: Scrubber
 }
-
-async function unwind(undo: (() => Promise<void>)[]): Promise<void> {
-  for (let step = undo.pop(); step !== undefined; step = undo.pop()) await step()
-}
-
-type Opened = Awaited<ReturnType<typeof VoteLog.open>>
 
 /** Puts the parts of one replica process together: socket, log, database and core around one engine. */
-class Replica {
+export class Replica {
   readonly #bundle: Bundle
-  readonly #options: Options
-  readonly #votes: Opened
-  readonly #database: RunningDatabase
+  readonly #options: ReplicaOptions
+  readonly #votes: OpenedLog
+  readonly #database: ReplicaDatabase
+  readonly #store: PostgresStore
   readonly #meters = new Meters()
   readonly #principals: Principals
-  readonly #executor: Executor
+  readonly #timers = new Timers((timer) => this.#enqueue({ type: 'timeout', timer }))
   readonly #self: ReplicaId
   readonly #startedMs = performance.now()
-  #engine: Engine | undefined
+  #parts: Parts | undefined
   #endpoint: RunningEndpoint | undefined
   #failed = false
   /** Events of this turn; dispatched together so that they share one fsync. */
   #turn: Event[] = []
 
   constructor(args: {
-    bundle: Bundle
-    options: Options
-    votes: Opened
-    database: RunningDatabase
-    store: PostgresStore
-    lastExecuted: Seq
+    readonly bundle: Bundle
+    readonly options: ReplicaOptions
+    readonly votes: OpenedLog
+    readonly database: ReplicaDatabase
   }) {
     this.#bundle = args.bundle
     this.#options = args.options
@@ -113,95 +87,118 @@ class Replica {
     this.#database = args.database
     this.#self = replicaId(args.bundle.own.id)
     this.#principals = new Principals(args.bundle.genesis)
-    this.#executor = new Executor({
-      store: args.store,
-      lastExecuted: args.lastExecuted,
-      checkpointInterval: args.bundle.genesis.parameters.checkpointInterval,
-      events: {
-        onExecuted: ({ seq, chain, lanes }) => this.#enqueue({ type: 'executed', seq, chain, lanes }),
-        onConnected: (database) => {
-          this.#options.log.info({ lastExecuted: database.lastExecuted }, 'database reached again')
-          this.#enqueue({ type: 'database-connected', database })
-        },
-        onDisconnected: (error) =>
-          this.#options.log.warn({ error: error.message }, 'database lost; reconnecting'),
-        onFatal: (error) => this.#fail(error),
-      },
+    this.#store = new PostgresStore({
+      url: args.database.url,
+      genesis: args.bundle.genesis,
+      replica: this.#self,
+      onCheckpointsLost: () => this.#enqueue({ type: 'checkpoints-lost' }),
     })
   }
 
+  get #intervals(): Intervals {
+    const { parameters } = this.#bundle.genesis
+    return { checkpointInterval: parameters.checkpointInterval, logWindow: logWindowOf(parameters) }
+  }
+
   /** Recovers the core, opens the socket and starts. */
-  async serve(database: Parameters<typeof ReplicaCore.recover>[0]['database']): Promise<void> {
-    const { genesis, cluster, own } = this.#bundle
-    const { log, recovered, stats } = this.#votes
-    const core = ReplicaCore.recover({
-      config: coreConfig(this.#bundle, this.#principals),
-      crypto: this.#crypto(),
-      votes: recovered,
-      database,
-    })
-    const engine = new Engine(core, this.#ports())
-    this.#engine = engine
-    log.onPersisted = (upTo) => this.#attempt(() => engine.onPersisted(upTo))
+  async serve(): Promise<void> {
+    const database = await readDatabase(this.#store, this.#intervals)
+    const parts = this.#assemble(database)
+    this.#parts = parts
+    const { log, stats } = this.#votes
+    log.onPersisted = (upTo) => this.#attempt(() => parts.engine.onPersisted(upTo))
     log.onFailure = (error) => this.#fail(error)
-    const entry = cluster.replicas[own.id]
-    if (entry === undefined) throw new Error('parseCluster checked that each replica has an address')
-    const { publicKey, secretKey } = keyPairFromSeed(Buffer.from(own.secretSeed, 'hex'))
-    this.#endpoint = await startEndpoint({
-      host: entry.host,
-      port: entry.port,
-      config: {
-        self: this.#self,
-        clusterId: Buffer.from(genesis.clusterId, 'hex'),
-        genesisDigest: genesis.digest,
-        peers: (id) => {
-          const known = id === this.#self ? publicKey : this.#principals.publicKey(id)
-          return known === undefined ? undefined : { id, publicKey: known }
-        },
-        limits: { ...DEFAULT_CHANNEL_LIMITS, payloadBytes: cluster.tuning.payloadBytes },
-      },
-      crypto: sodiumChannelCrypto({ secretKey }),
-      onEvents: (events) => this.#onChannel(events),
-    })
-    for (const { id, host, port } of cluster.replicas) {
-      if (id !== own.id) this.#endpoint.connect(replicaId(id), formatAddress(host, port))
-    }
-    const { lastExecuted, lowWaterMark } = engine.position
+    log.onDamage = (error) => this.#options.onNotice(error.message)
+    this.#endpoint = await openChannel(this.#bundle, this.#principals, (events) => this.#onChannel(events))
+    const { lastExecuted, lowWaterMark } = parts.core.position
     this.#options.log.info(
       { ...stats, lastExecuted, lowWaterMark, address: this.#endpoint.address },
       'serving',
     )
     this.#enqueue({ type: 'start' })
+    parts.executor.start()
   }
 
-  #crypto(): CoreCrypto {
-    const { genesis, own } = this.#bundle
-    const signer = signerOf(keyPairFromSeed(Buffer.from(own.secretSeed, 'hex')).secretKey)
-    const clusterId = Buffer.from(genesis.clusterId, 'hex')
-    return { sign: (statement) => signer.sign(signedBytes(clusterId, statement)), batchDigest: batchDigestOf }
+  #assemble(database: DatabaseState): Parts {
+    const executor = this.#executor(database.lastExecuted)
+    const onEvent = (event: Event) => this.#enqueue(event)
+    const guard = (work: Promise<void>) => this.#guard(work)
+    const { failpoint } = this.#options
+    const state = new StateWork({ store: this.#store, executor, onEvent, guard, failpoint })
+    const scrubber = new Scrubber({
+      store: this.#store,
+      executor,
+      intervalMs: this.#bundle.cluster.tuning.scrubIntervalMs,
+      onMismatched: (rows) => this.#enqueue({ type: 'rows-mismatched', rows }),
+      guard,
+    })
+    const core = ReplicaCore.recover({
+      config: coreConfigOf(this.#bundle, this.#principals),
+      crypto: coreCryptoOf(this.#bundle),
+      votes: this.#votes.recovered,
+      database,
+      nextIncarnation: wallClockUs(),
+      servedFrom: this.#votes.log.servedFrom(),
+    })
+    const engine = new Engine(core, this.#ports({ executor, state }))
+    return { core, engine, executor, state, scrubber }
   }
 
-  #ports(): ConstructorParameters<typeof Engine>[1] {
+  #executor(lastExecuted: Seq): Executor {
+    return new Executor({
+      store: this.#store,
+      lastExecuted,
+      intervals: this.#intervals,
+      failpoint: this.#options.failpoint,
+      reopen: () => this.#database.reopen(),
+      events: {
+        onEvent: (event) => {
+          if (event.type === 'database-connected') {
+            this.#options.log.info({ lastExecuted: event.database.lastExecuted }, 'database reached again')
+          }
+          this.#enqueue(event)
+          if (event.type === 'checkpoint-taken') this.#parts?.scrubber.look()
+        },
+        onDisconnected: (error) => {
+          this.#options.log.warn({ error: error.message }, 'database lost; reconnecting')
+          this.#parts?.state.onDisconnected()
+          this.#parts?.scrubber.onDisconnected()
+        },
+        onFatal: (error) => this.#fail(error),
+      },
+    })
+  }
+
+  #ports({ executor, state }: Pick<Parts, 'executor' | 'state'>): Ports {
     const clusterId = Buffer.from(this.#bundle.genesis.clusterId, 'hex')
     const trust = { principals: this.#principals, verifier: sodiumVerifier, clusterId }
     return {
       log: this.#votes.log,
-      send: (to, message) => this.#endpoint?.send(to, message),
+      send: (to, message) => {
+        const bytes = encodeMessage(message)
+        for (const peer of to) this.#endpoint?.send(peer, bytes)
+      },
       verify: (claims) => verifyClaims(claims, trust),
       execute: ({ seq, batch }) => {
         this.#meters.executing(batch)
-        this.#executor.execute({ seq, batch })
+        executor.execute({ seq, batch })
       },
-      readState: (effect) => this.#guard(this.#readState(effect)),
+      readState: (effect) => this.#guard(this.#readState(effect, executor)),
       readCommitted: (effect) => this.#guard(this.#readCommitted(effect)),
-      observe: (what) => {
-        this.#meters.observe(what)
-        if (what.kind === 'stable' || what.kind === 'caught-up') this.#options.log.debug(what, what.kind)
-      },
+      state: (effect) => state.perform(effect),
+      collectGarbage: (upTo) => this.#guard(this.#cut(upTo)),
+      setTimer: (timer, ms) => this.#timers.set(timer, ms),
+      stopTimer: (timer) => this.#timers.stop(timer),
+      observe: (what) => this.#observe(what),
       halt: (fault) => this.#fail(new ReplicaFault(fault)),
-      onTimeout: (timer) => this.#enqueue({ type: 'timeout', timer }),
       nowMs: () => performance.now(),
+      failpoint: this.#options.failpoint,
     }
+  }
+
+  #observe(what: Observation): void {
+    this.#meters.observe(what)
+    journal(this.#options.log, what)
   }
 
   /** Work beside the core: what goes wrong there stops the replica, too. */
@@ -209,8 +206,11 @@ class Replica {
     work.catch((error: unknown) => this.#fail(error instanceof Error ? error : new Error(String(error))))
   }
 
-  async #readState({ to, nonce, accounts, atLeast }: Extract<Effect, { type: 'read-state' }>): Promise<void> {
-    const values = await this.#executor.read(accounts, atLeast)
+  async #readState(
+    { to, nonce, accounts, atLeast }: Extract<Effect, { type: 'read-state' }>,
+    executor: Executor,
+  ): Promise<void> {
+    const values = await executor.read(accounts, atLeast)
     if (values === undefined) return this.#meters.count('read-unavailable')
     this.#endpoint?.send(to, encodeMessage({ type: 'read-reply', nonce, values }))
   }
@@ -219,6 +219,13 @@ class Replica {
     const { reader, after, upTo, bytesMax } = effect
     const entries = await this.#votes.log.readCommitted({ from: (after + 1) as Seq, upTo, bytesMax })
     this.#enqueue({ type: 'committed-read', reader, entries })
+  }
+
+  async #cut(upTo: Seq): Promise<void> {
+    const { failpoint } = this.#options
+    failpoint?.('before-cut')
+    await this.#votes.log.cut(upTo)
+    failpoint?.('after-cut')
   }
 
   #onChannel(events: readonly ChannelEvent[]): void {
@@ -262,7 +269,7 @@ class Replica {
     const events = this.#turn
     if (events.length === 0) return
     this.#turn = []
-    this.#attempt(() => this.#engine?.dispatch(events))
+    this.#attempt(() => this.#parts?.engine.dispatch(events))
   }
 
   /** The core throws when this replica broke a rule of its own: it stops before anybody can see it. */
@@ -277,61 +284,46 @@ class Replica {
 
   #fail(error: Error): void {
     if (this.#failed) return
-    this.#failed = true
-    this.#engine?.stop()
+    this.#halt()
     this.#options.onFatal(error)
   }
 
-  running(): Omit<RunningReplica, 'stop'> {
+  running(): RunningReplica {
     return { id: this.#self, address: this.#endpoint?.address ?? '', report: () => this.#report() }
   }
 
   #report(): ReplicaReport {
-    const position = this.#engine?.position
-    const { user, system } = process.cpuUsage()
-    const { rss, heapUsed } = process.memoryUsage()
-    const { cluster } = this.#bundle
-    return {
+    const parts = this.#parts
+    const endpoint = this.#endpoint
+    if (parts === undefined || endpoint === undefined)
+      throw new Error('a replica that does not serve was asked')
+    const peers = this.#bundle.cluster.replicas.map(({ id }) => id).filter((id) => id !== this.#self)
+    return reportOf({
       replica: this.#self,
-      pid: process.pid,
-      upMs: Math.round(performance.now() - this.#startedMs),
-      view: position?.view ?? 0,
-      primary: position?.primary ?? 0,
-      lastExecuted: position?.lastExecuted ?? 0,
-      chain: position?.chain ?? '',
-      lowWaterMark: position?.lowWaterMark ?? 0,
-      peers: cluster.replicas
-        .map(({ id }) => id)
-        .filter((id) => id !== this.#self && this.#endpoint?.isUp(replicaId(id)) === true),
-      database: {
-        url: redactUrl(this.#database.url),
-        connected: this.#executor.connected,
-        pid: this.#database.pid ?? null,
-      },
-      committed: this.#meters.committed,
-      executed: { batches: this.#meters.batches, operations: this.#meters.operations },
-      cpu: { userMs: user / 1000, systemMs: system / 1000 },
-      memory: { rssBytes: rss, heapUsedBytes: heapUsed },
-      counters: { ...this.#endpoint?.counters(), ...this.#meters.counters },
-    }
+      startedMs: this.#startedMs,
+      position: parts.core.position,
+      peers: peers.filter((id) => endpoint.isUp(replicaId(id))),
+      database: this.#database,
+      databaseConnected: parts.executor.connected,
+      meters: this.#meters,
+      channelCounters: endpoint.counters(),
+    })
+  }
+
+  /** Nothing more is stepped, said or written. */
+  #halt(): void {
+    this.#failed = true
+    this.#timers.stopAll()
+    this.#parts?.engine.stop()
+    this.#parts?.scrubber.stop()
   }
 
   async close(): Promise<void> {
-    this.#failed = true
-    this.#engine?.stop()
+    this.#halt()
     await this.#endpoint?.close()
-    await this.#executor.close()
+    await (this.#parts?.executor ?? this.#store).close()
   }
 }
 
-function coreConfig({ genesis, cluster, own }: Bundle, principals: Principals): CoreConfig {
-  const { parameters } = genesis
-  return {
-    self: replicaId(own.id),
-    quorum: quorumOf(genesis.replicas.length),
-    ...parameters,
-    logWindow: logWindowOf(parameters),
-    ...cluster.tuning,
-    isAdmitted: (id) => principals.has(id),
-  }
-}
+/** [D5] Above every incarnation that this replica had, on a clock that is not set back. */
+const wallClockUs = (): number => Math.floor((performance.timeOrigin + performance.now()) * 1_000)

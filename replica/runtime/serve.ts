@@ -2,7 +2,9 @@ import { access, rm, writeFile } from 'node:fs/promises'
 import { pino } from 'pino'
 import { ConfigError } from '../../protocol/config.ts'
 import { bundlePaths } from './bundle.ts'
-import { type RunningReplica, startReplica } from './replica.ts'
+import type { FailpointHook } from './failpoints.ts'
+import type { RunningReplica } from './replica.ts'
+import { startReplica } from './start-replica.ts'
 
 /** The directory may be wrong; the log file must not be the first thing made in it. @throws ConfigError */
 export async function requireBundle(directory: string): Promise<void> {
@@ -20,14 +22,31 @@ export async function requireBundle(directory: string): Promise<void> {
 export async function serveReplica(args: {
   readonly directory: string
   readonly logLevel: string
+  readonly archive: boolean
   readonly until: Promise<void>
   readonly onReady: (replica: RunningReplica) => void
+  /** What the operator should know although the replica serves; in the log, too. */
+  readonly onNotice: (text: string) => void
+  readonly noteSynced?: boolean
+  readonly failpoint?: FailpointHook
 }): Promise<void> {
-  const { directory } = args
+  const { directory, archive, noteSynced = false, failpoint } = args
   const paths = bundlePaths(directory)
   const log = pino({ level: args.logLevel }, pino.destination({ dest: paths.log, sync: false }))
   const fatal = Promise.withResolvers<Error>()
-  const replica = await startReplica({ bundleDirectory: directory, log, onFatal: fatal.resolve })
+  const onNotice = (text: string) => {
+    log.warn(text)
+    args.onNotice(text)
+  }
+  const replica = await startReplica({
+    bundleDirectory: directory,
+    log,
+    archive,
+    noteSynced,
+    failpoint,
+    onNotice,
+    onFatal: fatal.resolve,
+  })
   await writeFile(paths.pid, `${process.pid}\n`)
   args.onReady(replica)
   const fault = await Promise.race([args.until, fatal.promise])

@@ -1,103 +1,26 @@
 import { describe, expect, test, vi } from 'vitest'
-import {
-  type BatchAt,
-  type Executed,
-  type Store,
-  StoreError,
-  type StoreErrorCode,
-} from '../../../db/store.ts'
+import { ProvisionError } from '../../../db/provision/types.ts'
+import { StoreError } from '../../../db/store.ts'
 import { NULL_BATCH } from '../../../protocol/signing.ts'
-import { type Digest, type Seq, seq } from '../../../protocol/types.ts'
-import type { DatabaseState } from '../../../replica/core/event.ts'
+import { seq } from '../../../protocol/types.ts'
 import { Executor } from '../../../replica/runtime/executor.ts'
+import { chainOf, eventsOf, FakeStore, K, lastRun, turn } from './fake-store.ts'
 
-const K = 4
-const chainOf = (n: number): Digest => n.toString(16).padStart(64, '0') as Digest
-
-type Run = {
-  readonly seqs: number[]
-  readonly durable: boolean
-  readonly resolve: () => void
-  readonly reject: (error: Error) => void
-}
-
-/** A store that executes when a test says so. */
-class FakeStore implements Store {
-  readonly runs: Run[] = []
-  lastExecuted = 0
-  connects = 0
-  /** Errors of the next connects, first one first. */
-  connectErrors: StoreError[] = []
-  readError: StoreError | undefined
-  closed = false
-
-  async connect() {
-    this.connects += 1
-    const error = this.connectErrors.shift()
-    if (error !== undefined) throw error
-    return { lastExecuted: seq(this.lastExecuted), chain: chainOf(this.lastExecuted), lanes: [] }
-  }
-
-  execute(run: readonly BatchAt[], { durable }: { readonly durable: boolean }): Promise<readonly Executed[]> {
-    const { promise, resolve, reject } = Promise.withResolvers<readonly Executed[]>()
-    const seqs = run.map((one) => one.seq)
-    this.runs.push({
-      seqs,
-      durable,
-      resolve: () => {
-        this.lastExecuted = seqs.at(-1) ?? this.lastExecuted
-        resolve(run.map((one) => ({ seq: one.seq, chain: chainOf(one.seq), lanes: [] })))
-      },
-      reject,
-    })
-    return promise
-  }
-
-  async read() {
-    if (this.readError !== undefined) throw this.readError
-    return { lastExecuted: seq(this.lastExecuted), values: [] }
-  }
-
-  async chainAt(at: Seq) {
-    const digest = chainOf(at)
-    return { seq: at, batchDigest: digest, repliesDigest: digest, transfersDigest: digest, chain: digest }
-  }
-
-  async close() {
-    this.closed = true
-  }
-}
-
-function executorOf(lastExecuted = 0) {
+function executorOf(lastExecuted = 0, options: { readonly reopen?: () => Promise<void> } = {}) {
   const store = new FakeStore()
   store.lastExecuted = lastExecuted
-  const executed: number[] = []
-  const connected: DatabaseState[] = []
-  const disconnected: StoreErrorCode[] = []
-  const fatal: Error[] = []
+  const said = eventsOf()
   const executor = new Executor({
     store,
     lastExecuted: seq(lastExecuted),
-    checkpointInterval: K,
-    events: {
-      onExecuted: (one) => executed.push(one.seq),
-      onConnected: (database) => connected.push(database),
-      onDisconnected: ({ code }) => disconnected.push(code),
-      onFatal: (error) => fatal.push(error),
-    },
+    intervals: { checkpointInterval: K, logWindow: 2 * K },
+    events: said.events,
+    reopen: options.reopen ?? (async () => undefined),
   })
   const give = (...seqs: number[]) => {
     for (const n of seqs) executor.execute({ seq: seq(n), batch: NULL_BATCH })
   }
-  return { store, executor, executed, connected, disconnected, fatal, give }
-}
-
-/** Lets everything go on that waits for no timer. */
-const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
-const lastRun = (store: FakeStore): Run => {
-  const run = store.runs.at(-1)
-  if (run === undefined) throw new Error('nothing was executed')
-  return run
+  return { store, executor, give, ...said }
 }
 
 describe('[D3] runs', () => {
@@ -132,8 +55,15 @@ describe('[D3] runs', () => {
 
   test('one is bounded', async () => {
     const store = new FakeStore()
-    const events = { onExecuted: vi.fn(), onConnected: vi.fn(), onDisconnected: vi.fn(), onFatal: vi.fn() }
-    const executor = new Executor({ store, lastExecuted: seq(0), checkpointInterval: 1_000, events })
+    const { events } = eventsOf()
+    const reopen = async () => undefined
+    const executor = new Executor({
+      store,
+      lastExecuted: seq(0),
+      intervals: { checkpointInterval: 1_000, logWindow: 2_000 },
+      events,
+      reopen,
+    })
     for (let n = 1; n <= 100; n++) executor.execute({ seq: seq(n), batch: NULL_BATCH })
     lastRun(store).resolve()
     await turn()
@@ -157,9 +87,10 @@ describe('[D4] a lost connection', () => {
         {
           lastExecuted: 5,
           chain: chainOf(5),
-          batchDigest: chainOf(5),
+          recent: [1, 2, 3, 4, 5].map((n) => ({ seq: n, batchDigest: chainOf(n) })),
           checkpoint: { seq: 4, chain: chainOf(4) },
           lanes: [],
+          incarnations: [],
         },
       ])
       expect(executed).toEqual([1])
@@ -201,6 +132,56 @@ describe('[D4] a lost connection', () => {
       expect(connected).toEqual([])
       await vi.advanceTimersByTimeAsync(200)
       expect(connected).toHaveLength(1)
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+
+  test('a database that takes connections and no batch is not connected to all the time', async () => {
+    vi.useFakeTimers()
+    try {
+      const { store, give } = executorOf()
+      for (const [waitMs, connects] of [
+        [0, 1],
+        [50, 2],
+        [100, 3],
+      ] as const) {
+        give(1)
+        lastRun(store).reject(new StoreError('unavailable', 'its disk is full'))
+        await vi.advanceTimersByTimeAsync(Math.max(0, waitMs - 1))
+        expect(store.connects).toBe(waitMs === 0 ? 1 : connects - 1)
+        await vi.advanceTimersByTimeAsync(1)
+        expect(store.connects).toBe(connects)
+      }
+      give(1)
+      lastRun(store).resolve()
+      await vi.advanceTimersByTimeAsync(0)
+      give(2)
+      lastRun(store).reject(new StoreError('unavailable', 'gone'))
+      await vi.advanceTimersByTimeAsync(0)
+      expect(store.connects).toBe(4)
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+
+  test('a server that cannot be started now is tried again; another mistake stops the replica', async () => {
+    vi.useFakeTimers()
+    try {
+      const errors: Error[] = [new ProvisionError('failed', 'no room'), new TypeError('oops')]
+      const { store, give, fatal, connected } = executorOf(0, {
+        reopen: async () => {
+          const error = errors.shift()
+          if (error !== undefined) throw error
+        },
+      })
+      give(1)
+      lastRun(store).reject(new StoreError('unavailable', 'gone'))
+      await vi.advanceTimersByTimeAsync(0)
+      expect(fatal).toEqual([])
+      await vi.advanceTimersByTimeAsync(50)
+      expect(fatal).toMatchObject([{ message: 'oops' }])
+      expect(connected).toEqual([])
     } finally {
       vi.useRealTimers()
     }
