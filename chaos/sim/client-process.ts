@@ -15,17 +15,16 @@ import { formatRequestName, type RequestName } from '../../protocol/operations.t
 import { assertNever, type ClientId, type PrincipalId } from '../../protocol/types.ts'
 import type { Floor } from './check/answer-check.ts'
 import type { Checks } from './checks.ts'
+import { Clock } from './clock.ts'
 import { describe } from './describe.ts'
 import { simClientConfigOf } from './genesis.ts'
 import { Host } from './host.ts'
 import { Violation } from './violation.ts'
 import { accountsOf, accountsOfOperation, type Job } from './workload.ts'
-import type { World } from './world.ts'
+import { EPOCH_US, type World } from './world.ts'
 
 /** A lookup is repeated with this deadline until it is answered. */
 const LOOKUP_MS = 5_000
-/** 2026-01-01 in microseconds: what the clocks show when a run begins. */
-const EPOCH_US = 1_767_225_600_000_000
 
 export type Errand = Job | { readonly kind: 'lookup'; readonly name: RequestName }
 type Open = { readonly errand: Errand; readonly floor: Floor }
@@ -59,7 +58,7 @@ export class ClientProcess extends Host {
     readonly hooks: ClientHooks
   }) {
     const { world, id } = args
-    super(world, id)
+    super(world, id, new Clock(world.queue))
     this.#checks = args.checks
     this.#hooks = args.hooks
     const { skewUs } = world.plan.clientSide
@@ -192,7 +191,7 @@ export class ClientProcess extends Host {
     this.#timerOrdinal += 1
     const armed = this.#timerOrdinal
     this.#timers.set(timer, armed)
-    this.later(Math.ceil(ms * 1000) + 1, () => {
+    this.afterMs(ms, () => {
       if (this.#timers.get(timer) !== armed) return
       this.#timers.delete(timer)
       this.#step({ type: 'timeout', timer })

@@ -1,5 +1,6 @@
 import { MemoryStore } from '../../db/memory-store.ts'
-import type { Genesis } from '../../protocol/config.ts'
+import type { Connected } from '../../db/store.ts'
+import { type Genesis, logWindowOf } from '../../protocol/config.ts'
 import type { Seq } from '../../protocol/types.ts'
 import type { DatabaseState } from '../../replica/core/event.ts'
 import type { Random } from './random.ts'
@@ -8,26 +9,45 @@ import type { Random } from './random.ts'
 export class Database {
   readonly store: MemoryStore
   readonly #checkpointInterval: number
+  readonly #logWindow: number
   up = true
 
   constructor(genesis: Genesis) {
     this.store = new MemoryStore({ genesis })
     this.#checkpointInterval = genesis.parameters.checkpointInterval
+    this.#logWindow = logWindowOf(genesis.parameters)
   }
 
   /** A new connection, and where it finds the database [D4]. */
   connect(): DatabaseState {
-    const { lastExecuted, chain, lanes } = this.store.connectSync()
+    return this.describe(this.store.connectSync())
+  }
+
+  describe({ lastExecuted, chain, lanes, incarnations }: Connected): DatabaseState {
     const boundary = (lastExecuted - (lastExecuted % this.#checkpointInterval)) as Seq
-    const rows = this.store.allRows().chain
-    const checkpoint = rows[boundary - 1]
+    const checkpoint = this.store.chainAtSync(boundary)
     return {
       lastExecuted,
       chain,
-      batchDigest: rows[lastExecuted - 1]?.batchDigest ?? null,
+      recent: this.#recent(lastExecuted),
       checkpoint: checkpoint === undefined ? null : { seq: boundary, chain: checkpoint.chain },
       lanes,
+      incarnations,
     }
+  }
+
+  #recent(lastExecuted: Seq): DatabaseState['recent'] {
+    const first = Math.max(1, lastExecuted - this.#logWindow + 1)
+    return Array.from({ length: lastExecuted - first + 1 }, (_, index) => {
+      const row = this.store.chainAtSync((first + index) as Seq)
+      if (row === undefined) throw new Error(`no chain row at ${first + index}`)
+      return { seq: row.seq, batchDigest: row.batchDigest }
+    })
+  }
+
+  /** Everything in it is gone: what starts on it finds genesis. */
+  wipe(): void {
+    this.store.wipe()
   }
 
   /** The server dies: of what was committed and not yet durable an arbitrary end is lost. */

@@ -1,48 +1,64 @@
-import type { Batch } from '../../protocol/messages.ts'
 import type { Digest, Seq } from '../../protocol/types.ts'
-import { type CommittedEntry, seqOfRecord, type VoteRecord } from '../../replica/core/vote-record.ts'
+import {
+  type CommittedEntry,
+  isStanding,
+  seqOfRecord,
+  type VoteRecord,
+} from '../../replica/core/vote-record.ts'
 import {
   frameLength,
   MARKER_BYTES,
   payloadOf,
+  readFrame,
   scanFrames,
   writeFrame,
 } from '../../replica/runtime/vote-log/frames.ts'
 import { decodeRecord, encodeRecord, RECORD_TYPE } from '../../replica/runtime/vote-log/record-codec.ts'
+import { EMPTY_LOG, summaryWith } from '../../replica/runtime/vote-log/segment-header.ts'
+import { wantedRecords } from '../../replica/runtime/vote-log/wanted-records.ts'
 import type { Random } from './random.ts'
+import { RecordIndex, type RecordOf } from './record-index.ts'
 import { Violation } from './violation.ts'
 
 /** As in the vote log: entries that one read of committed batches brings at most. */
 const ENTRIES_MAX = 512
 
-/** What the log says of one sequence number. */
-type Told = {
-  readonly marks: Extract<VoteRecord, { kind: 'committed' }>[]
-  readonly bodies: Batch[]
-  /** On the disk for good. */
-  readonly durable: Map<VoteRecord['kind'], VoteRecord>
-}
+/** A record and where its frame is: in the log, or among the copies that were carried over a cut. */
+type Kept = { readonly record: VoteRecord; readonly ordinal: number; readonly frame: Buffer }
 
-type Framed = { readonly record: VoteRecord; readonly ordinal: number }
+/** What a start finds. `lost`: the log is, by a fault that was injected; a new one has taken its place [D5]. */
+export type Recovered = {
+  readonly votes: readonly VoteRecord[]
+  readonly tornBytes: number
+  readonly lost: 'missing' | 'corrupt' | null
+}
 
 /**
  * One replica's vote log: real frames and records in simulated storage. Bytes go from the process' buffer to the
  * operating system, which survives a kill, and with an fsync to the medium, which survives a power cut.
+ *
+ * Where the real one is cut by segments this one is cut by records, so that a start finds no more than it must.
  */
 export class Disk {
   readonly #marker: Buffer
+  readonly #fsyncLies: boolean
   #bytes: Buffer = Buffer.alloc(1 << 16)
   /** In the operating system up to here. */
   #written = 0
   /** On the medium up to here. */
   #synced = 0
+  #firstOrdinal = 1
   #ordinal = 0
   #durableOrdinal = 0
-  #told = new Map<Seq, Told>()
-  /** Records of this process that are not synced, in order. */
-  #unsynced: Framed[] = []
-
-  readonly #fsyncLies: boolean
+  /** Standing records that were cut where they lay, the newest of each kind: durable with the cut. */
+  #carried: Kept[] = []
+  /** The log's records, in order. */
+  #kept: Kept[] = []
+  #index = new RecordIndex()
+  /** Of what was cut, and of all. */
+  #cutSummary = EMPTY_LOG
+  #summary = EMPTY_LOG
+  #fault: 'lost' | 'bit-flipped' | null = null
 
   constructor(random: Random, fsyncLies = false) {
     this.#marker = random.bytes(MARKER_BYTES)
@@ -54,18 +70,9 @@ export class Disk {
     const payload = encodeRecord(record)
     const frame = Buffer.allocUnsafe(frameLength(payload.length))
     this.#ordinal += 1
-    writeFrame(frame, 0, {
-      marker: this.#marker,
-      head: {
-        ordinal: this.#ordinal,
-        durable: this.#durableOrdinal,
-        type: RECORD_TYPE[record.kind],
-        seq: seqOfRecord(record),
-      },
-      payload,
-    })
-    this.#note(record)
-    this.#unsynced.push({ record, ordinal: this.#ordinal })
+    const head = { ordinal: this.#ordinal, durable: this.#durableOrdinal, ...typeAndSeq(record) }
+    writeFrame(frame, 0, { marker: this.#marker, head, payload })
+    this.#keep({ record, ordinal: this.#ordinal, frame })
     return frame
   }
 
@@ -81,35 +88,33 @@ export class Disk {
   syncTo(mark: { readonly bytes: number; readonly ordinal: number }): void {
     if (!this.#fsyncLies) this.#synced = Math.max(this.#synced, mark.bytes)
     this.#durableOrdinal = mark.ordinal
-    let done = 0
-    for (const { record, ordinal } of this.#unsynced) {
-      if (ordinal > mark.ordinal) break
-      this.#toldOf(seqOfRecord(record)).durable.set(record.kind, record)
-      done += 1
-    }
-    this.#unsynced = this.#unsynced.slice(done)
+    this.#index.noteDurable(mark.ordinal)
   }
 
   get mark(): { readonly bytes: number; readonly ordinal: number } {
     return { bytes: this.#written, ordinal: this.#ordinal }
   }
 
-  /** The record of this kind for `seq` that no crash takes back. */
-  durable<Kind extends VoteRecord['kind']>(
-    kind: Kind,
-    seq: Seq,
-  ): Extract<VoteRecord, { kind: Kind }> | undefined {
-    const record = this.#told.get(seq)?.durable.get(kind)
-    return record as Extract<VoteRecord, { kind: Kind }> | undefined
+  /** The newest record of this kind for `seq`, of `view` where given, that no crash takes back. */
+  durable<Kind extends VoteRecord['kind']>(kind: Kind, seq: Seq, view?: number): RecordOf<Kind> | undefined {
+    return this.#index.durable(kind, seq, view)
   }
 
   durableBody(seq: Seq, digest: Digest): boolean {
-    const accepted = this.durable('pre-prepare', seq)
-    const taken = this.durable('batch', seq)
-    return accepted?.batch.digest === digest || taken?.batch.digest === digest
+    return this.#index.durableBody(seq, digest)
   }
 
-  /** [CP5] [D4] As the vote log reads them: a mark and the batch that it names, consecutive, newest first. */
+  /** The newest stable checkpoint that no crash takes back: it stands for all records of its seq and below. */
+  get stableUpTo(): Seq {
+    return this.#index.newestStable
+  }
+
+  /** [CP5] Nothing at or below this can be read. */
+  get servedFrom(): Seq {
+    return Math.max(this.#cutSummary.seqMax, this.#summary.skippedUpTo) as Seq
+  }
+
+  /** [CP5] [D4] As the vote log reads them: a mark and the batch that it names, consecutive. */
   readCommitted(range: {
     readonly from: Seq
     readonly upTo: Seq
@@ -118,7 +123,7 @@ export class Disk {
     const entries: CommittedEntry[] = []
     let bytes = 0
     for (let seq = range.from; seq <= range.upTo && entries.length < ENTRIES_MAX; seq++) {
-      const entry = this.#entryAt(seq)
+      const entry = this.#index.entryAt(seq)
       if (entry === undefined) break
       bytes += entry.batch.requests.reduce((sum, { body }) => sum + body.length, 0)
       if (entries.length > 0 && bytes > range.bytesMax) break
@@ -127,12 +132,34 @@ export class Disk {
     return entries
   }
 
-  #entryAt(seq: Seq): CommittedEntry | undefined {
-    const told = this.#told.get(seq)
-    const mark = told?.marks.findLast(({ commits }) => commits.length > 0) ?? told?.marks.at(-1)
-    const batch = told?.bodies.findLast((body) => body.digest === mark?.digest)
-    if (mark === undefined || batch === undefined) return undefined
-    return { seq, view: mark.view, digest: mark.digest, commits: mark.commits, batch }
+  /** [CP1] [D4] Takes the oldest records away as far as they are at or below `upTo` and below the stable checkpoint. */
+  cut(upTo: Seq): void {
+    const stable = this.stableUpTo
+    if (upTo > stable) {
+      throw new Violation(
+        'log-lost',
+        `the log is to be cut up to ${upTo}, and ${stable} is stable on the disk`,
+      )
+    }
+    const stays = this.#kept.findIndex(({ record, ordinal }) => {
+      const seq = seqOfRecord(record)
+      return ordinal > this.#durableOrdinal || seq > upTo || seq >= stable
+    })
+    const gone = this.#kept.splice(0, stays < 0 ? this.#kept.length : stays)
+    if (gone.length === 0) return
+    const bytes = gone.reduce((sum, { frame }) => sum + frame.length, 0)
+    this.#bytes.copyWithin(0, bytes, this.#written)
+    this.#written -= bytes
+    this.#synced = Math.max(0, this.#synced - bytes)
+    this.#firstOrdinal += gone.length
+    this.#cutSummary = gone.map(({ record }) => typeAndSeq(record)).reduce(summaryWith, this.#cutSummary)
+    const standing = [...this.#carried, ...gone].filter(({ record }) => isStanding(record))
+    this.#carried = [...new Map(standing.map((kept) => [kept.record.kind, kept])).values()]
+    this.#carried.sort((a, b) => a.ordinal - b.ordinal)
+    const carried = new Set(this.#carried.map(({ record }) => record))
+    for (const { record } of [...standing, ...gone]) {
+      if (!carried.has(record)) this.#index.remove(record)
+    }
   }
 
   /** kill -9: what the operating system was handed stays, of a write under way perhaps a part. */
@@ -153,43 +180,92 @@ export class Disk {
     this.#written = kept
   }
 
-  /** What a start reads: the records above the newest stable checkpoint, with it. Cuts a torn tail. */
-  recover(): { readonly votes: VoteRecord[]; readonly tornBytes: number } {
-    const bytes = this.#bytes.subarray(0, this.#written)
-    const scan = scanFrames(bytes, { marker: this.#marker, start: 0, firstOrdinal: 1 })
-    if (scan.verdict === 'corrupt') {
-      throw new Violation('log-lost', `record ${scan.nextOrdinal} was durable and is unreadable`)
+  /** A fault: nothing of the log is there at the next start. */
+  lose(): void {
+    this.#fault = 'lost'
+  }
+
+  /**
+   * A fault: one bit of a record that was durable, and that a later one on the medium says was; without the latter it
+   * would look like a torn write. False when there is none such.
+   */
+  flipBit(random: Random): boolean {
+    const { frames, durable } = this.#scan(this.#synced)
+    const proven = frames.filter(({ ordinal }) => ordinal <= durable)
+    if (proven.length === 0) return false
+    const { offset, length } = random.pick(proven)
+    const at = random.int(offset, offset + length - 1)
+    this.#bytes.writeUInt8(this.#bytes.readUInt8(at) ^ (1 << random.int(0, 7)), at)
+    this.#fault = 'bit-flipped'
+    return true
+  }
+
+  /**
+   * What a start reads: the records above the newest stable checkpoint, with it, and the standing ones. Cuts a torn
+   * tail. What was durable may be gone only by an injected fault.
+   */
+  recover(): Recovered {
+    if (this.#fault === 'lost') return this.#beginAnew('missing')
+    const { frames, verdict, end, nextOrdinal } = this.#scan(this.#written)
+    if (verdict === 'corrupt') {
+      if (this.#fault === 'bit-flipped') return this.#beginAnew('corrupt')
+      throw new Violation('log-lost', `record ${nextOrdinal} was durable and is unreadable`)
     }
-    if (scan.end < this.#synced) throw new Violation('log-lost', 'a synced record is cut as a torn tail')
-    this.#told = new Map()
-    this.#unsynced = []
-    const records = scan.frames.map((frame) => {
-      const record = decodeRecord(Uint8Array.from(payloadOf(bytes, frame)))
-      if (record === undefined) throw new Violation('log-lost', `record ${frame.ordinal} does not decode`)
-      this.#note(record)
-      this.#toldOf(seqOfRecord(record)).durable.set(record.kind, record)
-      return record
-    })
-    this.#written = scan.end
-    this.#synced = scan.end
-    this.#ordinal = scan.nextOrdinal - 1
+    if (end < this.#synced) throw new Violation('log-lost', 'a synced record is cut as a torn tail')
+    const tornBytes = verdict === 'torn' ? this.#written - end : 0
+    const carried = this.#carried.map(({ frame }) => this.#readBack(frame))
+    const kept = frames.map(({ offset, length }) =>
+      this.#readBack(this.#bytes.subarray(offset, offset + length)),
+    )
+    this.#index = new RecordIndex()
+    this.#summary = this.#cutSummary
+    this.#carried = carried
+    this.#kept = []
+    for (const one of carried) this.#index.add(one)
+    for (const one of kept) this.#keep(one)
+    this.#written = end
+    this.#ordinal = nextOrdinal - 1
+    this.#synced = end
     this.#durableOrdinal = this.#ordinal
-    return { votes: aboveStable(records), tornBytes: scan.verdict === 'torn' ? bytes.length - scan.end : 0 }
+    this.#index.noteDurable(this.#ordinal)
+    return { votes: wantedRecords([...carried, ...kept].map(({ record }) => record)), tornBytes, lost: null }
   }
 
-  #note(record: VoteRecord): void {
-    const told = this.#toldOf(seqOfRecord(record))
-    if (record.kind === 'committed') told.marks.push(record)
-    if (record.kind === 'pre-prepare' || record.kind === 'batch') told.bodies.push(record.batch)
+  #beginAnew(lost: 'missing' | 'corrupt'): Recovered {
+    this.#written = this.#synced = this.#ordinal = this.#durableOrdinal = 0
+    this.#firstOrdinal = 1
+    this.#carried = []
+    this.#kept = []
+    this.#index = new RecordIndex()
+    this.#cutSummary = this.#summary = EMPTY_LOG
+    this.#fault = null
+    const amnesia: VoteRecord = { kind: 'amnesia' }
+    this.write([this.frame(amnesia)])
+    this.#synced = this.#written
+    this.#durableOrdinal = this.#ordinal
+    this.#index.noteDurable(this.#ordinal)
+    return { votes: [amnesia], tornBytes: 0, lost }
   }
 
-  #toldOf(seq: Seq): Told {
-    let told = this.#told.get(seq)
-    if (told === undefined) {
-      told = { marks: [], bodies: [], durable: new Map() }
-      this.#told.set(seq, told)
-    }
-    return told
+  #keep(kept: Kept): void {
+    this.#kept.push(kept)
+    this.#index.add(kept)
+    this.#summary = summaryWith(this.#summary, typeAndSeq(kept.record))
+  }
+
+  #scan(upTo: number) {
+    const bytes = this.#bytes.subarray(0, upTo)
+    return scanFrames(bytes, { marker: this.#marker, start: 0, firstOrdinal: this.#firstOrdinal })
+  }
+
+  /** From the bytes, as a start does; copied, because records keep views of them. */
+  #readBack(bytes: Buffer): Kept {
+    const copy = Buffer.from(bytes)
+    const frame = readFrame(copy, 0, this.#marker)
+    if (typeof frame === 'string') throw new Error('a frame that was scanned does not read')
+    const record = decodeRecord(payloadOf(copy, frame))
+    if (record === undefined) throw new Violation('log-lost', `record ${frame.ordinal} does not decode`)
+    return { record, ordinal: frame.ordinal, frame: copy }
   }
 
   #reserve(more: number): void {
@@ -200,15 +276,4 @@ export class Disk {
   }
 }
 
-/** As the vote log recovers them. */
-function aboveStable(records: readonly VoteRecord[]): VoteRecord[] {
-  const stable = records.reduce(
-    (newest, record) => (record.kind === 'stable' ? Math.max(newest, record.seq) : newest),
-    0,
-  )
-  return records.filter((record) => {
-    const seq = seqOfRecord(record)
-    const isCheckpoint = record.kind === 'stable' || record.kind === 'checkpoint'
-    return seq > stable || (seq === stable && isCheckpoint)
-  })
-}
+const typeAndSeq = (record: VoteRecord) => ({ type: RECORD_TYPE[record.kind], seq: seqOfRecord(record) })

@@ -58,7 +58,7 @@ export function castOf(plan: Plan, suite: CryptoSuite, random: Random): Cast {
 
 export function coreConfigOf(genesis: Genesis, plan: Plan, self: number): CoreConfig {
   const admitted = new Set<number>([...genesis.replicas, ...genesis.clients].map(({ id }) => id))
-  const { inFlightMax, statusBusyMs, statusIdleMs } = plan.cluster
+  const { inFlightMax, statusBusyMs, statusIdleMs, viewChangeTimeoutMs } = plan.cluster
   return {
     self: replicaId(self),
     quorum: quorumOf(genesis.replicas.length),
@@ -67,6 +67,7 @@ export function coreConfigOf(genesis: Genesis, plan: Plan, self: number): CoreCo
     inFlightMax,
     statusBusyMs,
     statusIdleMs,
+    viewChangeTimeoutMs,
     isAdmitted: (id) => admitted.has(id),
   }
 }

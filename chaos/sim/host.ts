@@ -5,9 +5,13 @@ import {
   Endpoint,
 } from '../../protocol/channel/endpoint.ts'
 import { type PrincipalId, replicaId } from '../../protocol/types.ts'
+import type { Clock } from './clock.ts'
 import type { World } from './world.ts'
 
 export const addressOf = (id: PrincipalId): Address => `host-${id}`
+
+/** What a socket buffer holds for a process that does not read. */
+const INBOX_MAX = 4_096
 
 /** One running process: its channel endpoint, and turns of its event loop. A restarted process is a new one. */
 export abstract class Host {
@@ -18,15 +22,18 @@ export abstract class Host {
   /** False once it was killed: whatever was scheduled for it finds nobody. */
   alive = true
   #inbox: { readonly bytes: Uint8Array; readonly from: Address }[] = []
+  readonly #clock: Clock
   #turnScheduled = false
   #wakeAtUs = Number.POSITIVE_INFINITY
+  #pausedUntilUs = 0
 
-  constructor(world: World, id: PrincipalId) {
+  constructor(world: World, id: PrincipalId, clock: Clock) {
     const { cast, plan, random, network } = world
     const identity = cast.identities.get(id)
     if (identity === undefined) throw new Error(`principal ${id} has no keys`)
     this.world = world
     this.id = id
+    this.#clock = clock
     this.address = addressOf(id)
     this.endpoint = new Endpoint(
       {
@@ -46,7 +53,12 @@ export abstract class Host {
 
   /** Milliseconds of this process' monotonic clock. */
   get nowMs(): number {
-    return this.world.queue.nowUs / 1000
+    return this.#clock.nowMs
+  }
+
+  /** SIGSTOP, or a long collection of garbage: nothing runs until then; the clock and the network go on. */
+  pause(us: number): void {
+    this.#pausedUntilUs = this.world.queue.nowUs + Math.ceil(us)
   }
 
   connectToReplicas(): void {
@@ -56,6 +68,7 @@ export abstract class Host {
   }
 
   receive(bytes: Uint8Array, from: Address): void {
+    if (this.#inbox.length >= INBOX_MAX) return
     this.#inbox.push({ bytes, from })
     this.scheduleTurn()
   }
@@ -68,20 +81,33 @@ export abstract class Host {
 
   /** Runs `work` in this process after the delay, unless it was killed meanwhile, and then a turn. */
   protected later(delayUs: number, work: () => void): void {
-    this.world.queue.after(delayUs, () => {
-      if (!this.alive) return
+    this.#whenRunning(delayUs, () => {
       work()
       this.turn()
     })
   }
 
+  /** The same by this process' own clock. */
+  protected afterMs(ms: number, work: () => void): void {
+    this.later(this.#clock.delayUs(ms) + 1, work)
+  }
+
   protected scheduleTurn(): void {
     if (this.#turnScheduled) return
     this.#turnScheduled = true
-    const { queue, random, plan } = this.world
-    queue.after(random.float() * plan.turnUs, () => {
+    const { random, plan } = this.world
+    this.#whenRunning(random.float() * plan.turnUs, () => {
       this.#turnScheduled = false
-      if (this.alive) this.turn()
+      this.turn()
+    })
+  }
+
+  #whenRunning(delayUs: number, work: () => void): void {
+    const { queue } = this.world
+    queue.after(delayUs, () => {
+      if (!this.alive) return
+      if (queue.nowUs < this.#pausedUntilUs) this.#whenRunning(this.#pausedUntilUs - queue.nowUs, work)
+      else work()
     })
   }
 
@@ -90,13 +116,19 @@ export abstract class Host {
     const inbox = this.#inbox
     this.#inbox = []
     for (const { bytes, from } of inbox) endpoint.receive(bytes, from, nowMs)
-    for (;;) {
-      const { datagrams, events } = endpoint.poll(nowMs)
-      for (const { to, bytes } of datagrams) this.world.network.send(this.address, to, bytes)
+    while (this.alive) {
+      const events = this.transmit()
       if (events.length === 0) break
       this.onChannel(events)
     }
-    this.#armWake()
+    if (this.alive) this.#armWake()
+  }
+
+  /** Puts on the wire what waits for it; returns what the channel has to tell. */
+  protected transmit(): readonly ChannelEvent[] {
+    const { datagrams, events } = this.endpoint.poll(this.nowMs)
+    for (const { to, bytes } of datagrams) this.world.network.send(this.address, to, bytes)
+    return events
   }
 
   protected abstract onChannel(events: readonly ChannelEvent[]): void
@@ -104,13 +136,12 @@ export abstract class Host {
   #armWake(): void {
     const atMs = this.endpoint.nextTimeoutMs()
     if (atMs === undefined) return
-    const { queue } = this.world
-    const atUs = Math.max(Math.ceil(atMs * 1000), queue.nowUs + 1)
+    const delayUs = Math.max(this.#clock.delayUs(atMs - this.nowMs), 1)
+    const atUs = this.world.queue.nowUs + delayUs
     if (atUs >= this.#wakeAtUs) return
     this.#wakeAtUs = atUs
-    queue.at(atUs, () => {
+    this.#whenRunning(delayUs, () => {
       if (this.#wakeAtUs === atUs) this.#wakeAtUs = Number.POSITIVE_INFINITY
-      if (!this.alive) return
       // What it was set for may be done already.
       if ((this.endpoint.nextTimeoutMs() ?? Number.POSITIVE_INFINITY) <= this.nowMs) this.turn()
       else this.#armWake()

@@ -1,21 +1,36 @@
 import { type ReplicaId, replicaId } from '../../protocol/types.ts'
 import { seqOfRecord } from '../../replica/core/vote-record.ts'
+import type { FailpointHook } from '../../replica/runtime/failpoints.ts'
 import type { Checks } from './checks.ts'
+import { Clock } from './clock.ts'
 import { Database } from './database.ts'
 import type { Disk } from './disk.ts'
+import { Failpoints } from './failpoints.ts'
+import type { Lie } from './plan.ts'
 import { ReplicaProcess } from './replica-process.ts'
 import type { Sabotage } from './sabotage.ts'
+import { Violation } from './violation.ts'
 import type { World } from './world.ts'
 
-/** One replica's host: its disk and its database stay; its processes come and go. */
+/** One replica's host: its disk, its database and its clock stay; its processes come and go. */
 export class Machine {
   readonly replica: ReplicaId
   readonly disk: Disk
   readonly database: Database
+  readonly clock: Clock
+  readonly lie: Lie | null
+  readonly failpoints = new Failpoints()
+  readonly failpointHook: FailpointHook
   readonly #world: World
   readonly #checks: Checks
   readonly #sabotage: Sabotage
   process: ReplicaProcess | null = null
+  /** Why its replica stopped for good, by itself. */
+  halted: string | null = null
+  /** What its database held before it was lost; until it is back, nothing there says what is durable. */
+  #lostSeq = 0
+  /** A row was changed by hand and the replica has not repaired it. */
+  isTampered = false
 
   constructor(args: {
     readonly world: World
@@ -24,31 +39,42 @@ export class Machine {
     readonly checks: Checks
     readonly sabotage: Sabotage
   }) {
+    const { plan, queue, cast } = args.world
     this.#world = args.world
     this.replica = replicaId(args.replica)
     this.disk = args.disk
-    this.database = new Database(args.world.cast.genesis)
+    this.database = new Database(cast.genesis)
+    this.clock = new Clock(queue, plan.processes.clockRates[args.replica])
+    this.lie = plan.liars.find(({ replica }) => replica === args.replica)?.lie ?? null
+    this.failpointHook = plan.faults.includes('failpoint')
+      ? (point) => this.failpoints.pass(point)
+      : undefined
     this.#checks = args.checks
     this.#sabotage = args.sabotage
   }
 
   /** Starts a process on what the disk and the database hold. The database must be up. */
   start(): void {
-    if (this.process !== null || !this.database.up) return
+    if (this.process !== null || this.halted !== null || !this.database.up) return
     const recovered = this.disk.recover()
-    const votes = this.#sabotage.recovered?.(this.replica, recovered.votes) ?? recovered.votes
-    if (recovered.tornBytes > 0) this.#world.happenings.count('torn tail cut')
-    this.#checks.promises[this.replica]?.onRecovered(recovered.votes)
-    const { trace, queue } = this.#world
-    if (trace.verbose) {
-      const highest = votes.reduce((seq, record) => Math.max(seq, seqOfRecord(record)), 0)
-      trace.line(queue.nowUs, `r${this.replica} starts: ${votes.length} records up to ${highest}`)
+    const { happenings } = this.#world
+    if (recovered.tornBytes > 0) happenings.count('torn tail cut')
+    if (recovered.lost !== null) happenings.count('vote log replaced')
+    const promises = this.#checks.promisesOf(this.replica)
+    if (recovered.lost !== null) {
+      promises?.onLost()
+      this.#checks.certified.onLost(this.replica)
     }
+    const votes = this.#sabotage.recovered?.(this.replica, recovered.votes) ?? recovered.votes
+    promises?.onRecovered(recovered.votes)
+    this.#checks.observer.onStart(recovered.votes)
+    const highest = votes.reduce((seq, record) => Math.max(seq, seqOfRecord(record)), 0)
+    this.#note(
+      `starts: ${votes.length} records up to ${highest}${recovered.lost === null ? '' : ', amnesiac'}`,
+    )
     this.process = new ReplicaProcess({
       world: this.#world,
-      replica: this.replica,
-      disk: this.disk,
-      database: this.database,
+      machine: this,
       votes,
       checks: this.#checks,
       sabotage: this.#sabotage,
@@ -69,8 +95,9 @@ export class Machine {
   /** The machine goes dark, with the database on it. */
   cutPower(): void {
     this.#note('loses power')
-    this.process?.kill()
-    this.disk.cutPower(this.#world.random, this.process?.underWay ?? [])
+    const { process } = this
+    process?.kill()
+    this.disk.cutPower(this.#world.random, process?.underWay ?? [])
     this.process = null
     if (this.database.up) this.database.crash(this.#world.random)
   }
@@ -90,6 +117,51 @@ export class Machine {
     this.#world.queue.after(downUs, () => {
       this.database.up = true
     })
+  }
+
+  /** The replica is down; its vote log is gone, or unreadable before its end [D5]. */
+  loseLog(): void {
+    this.kill()
+    const { random, happenings } = this.#world
+    if (random.chance(0.5) && this.disk.flipBit(random)) this.#note('has a bit of its vote log flip')
+    else {
+      this.#note('loses its vote log')
+      this.disk.lose()
+    }
+    happenings.count('vote log damaged or lost')
+  }
+
+  /** The replica is down; its database is empty again. */
+  wipeDatabase(): void {
+    this.kill()
+    this.#note('loses its database')
+    this.#lostSeq = this.database.store.position.lastExecuted
+    this.database.wipe()
+    this.isTampered = false
+    this.#world.happenings.count('database lost')
+  }
+
+  /** Its database was lost and is not as far as it was. */
+  get isBehindLoss(): boolean {
+    return this.database.store.durableSeq < this.#lostSeq
+  }
+
+  onTampered(way: string): void {
+    this.#note(`has a row tampered with: ${way}`)
+    this.isTampered = true
+    this.#world.happenings.count('row changed by hand')
+  }
+
+  onRepaired(): void {
+    this.isTampered = false
+  }
+
+  /** Only a liar, who contradicts itself, may have a reason to stop. */
+  onHalt(why: string, { isLiar }: { readonly isLiar: boolean }): void {
+    if (!isLiar) throw new Violation('halted', `replica ${this.replica}: ${why}`)
+    this.#world.happenings.count('liar halted')
+    this.halted = why
+    this.kill()
   }
 
   #note(what: string): void {

@@ -9,6 +9,8 @@ import type { Trace } from './trace.ts'
 const REMEMBERED_MAX = 64
 const HEALTHY = { loss: 0, duplication: 0, reorder: 0, corruption: 0, replay: 0 }
 
+/** One direction. */
+export type Link = { readonly from: Address; readonly to: Address }
 export type Receiver = { receive(bytes: Uint8Array, from: Address): void }
 
 /** Datagrams between addresses: late, lost, doubled, out of order, damaged, cut off. Nobody listens where none is bound. */
@@ -19,8 +21,8 @@ export class Network {
   readonly #trace: Trace
   readonly #happenings: Happenings
   readonly #bound = new Map<Address, Receiver>()
-  /** `from>to`: nothing passes that way. */
-  readonly #blocked = new Set<string>()
+  /** `from>to`: how many cuts keep anything from passing that way. */
+  readonly #blocked = new Map<string, number>()
   readonly #remembered: { from: Address; to: Address; bytes: Uint8Array }[] = []
   #faults: Pick<Plan['network'], keyof typeof HEALTHY>
   datagrams = 0
@@ -49,16 +51,22 @@ export class Network {
     this.#bound.delete(address)
   }
 
-  block(from: Address, to: Address): void {
-    this.#blocked.add(`${from}>${to}`)
-  }
-
-  unblockAll(): void {
-    this.#blocked.clear()
+  /** Nothing passes on these links until the returned function is called, or all is healed. */
+  cut(links: readonly Link[]): () => void {
+    const names = links.map(({ from, to }) => `${from}>${to}`)
+    const blocked = this.#blocked
+    for (const name of names) blocked.set(name, (blocked.get(name) ?? 0) + 1)
+    return () => {
+      for (const name of names) {
+        const cuts = blocked.get(name) ?? 0
+        if (cuts > 1) blocked.set(name, cuts - 1)
+        else blocked.delete(name)
+      }
+    }
   }
 
   heal(): void {
-    this.unblockAll()
+    this.#blocked.clear()
     this.#faults = HEALTHY
   }
 

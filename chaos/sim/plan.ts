@@ -1,3 +1,4 @@
+import { quorumOf } from '../../protocol/quorum.ts'
 import type { Random } from './random.ts'
 
 /** Which faults a run may have; each seed draws how strong those it has are. */
@@ -9,14 +10,29 @@ export type FaultKind =
   | 'replay'
   | 'junk'
   | 'partition'
+  | 'flapping'
   | 'crash'
   | 'power'
   | 'absence'
+  | 'pause'
   | 'database'
   | 'slow-disk'
+  | 'lost-log'
+  | 'lost-database'
+  | 'tampered-rows'
+  | 'failpoint'
   | 'client-restart'
   | 'clock-skew'
-  | 'bad-commits'
+  | 'clock-rate'
+  | Lie
+
+/**
+ * What a lying replica does. 'bad-commits': its COMMITs count on its own session and prove nothing [NC4]. 'mute': as a
+ * primary it withholds every PRE-PREPARE. 'equivocate': as a primary it proposes one batch to some and another to the rest.
+ * 'bad-state': what it sends of the state is wrong [CP4]. 'false-new-view': it enters views that
+ * nobody asked for, with an O of its own [VC2].
+ */
+export type Lie = 'bad-commits' | 'mute' | 'equivocate' | 'bad-state' | 'false-new-view'
 
 export const FAULT_KINDS: readonly FaultKind[] = [
   'loss',
@@ -26,15 +42,29 @@ export const FAULT_KINDS: readonly FaultKind[] = [
   'replay',
   'junk',
   'partition',
+  'flapping',
   'crash',
   'power',
   'absence',
+  'pause',
   'database',
   'slow-disk',
+  'lost-log',
+  'lost-database',
+  'tampered-rows',
+  'failpoint',
   'client-restart',
   'clock-skew',
+  'clock-rate',
   'bad-commits',
+  'mute',
+  'equivocate',
+  'bad-state',
+  'false-new-view',
 ]
+const LIES: readonly Lie[] = ['bad-commits', 'mute', 'equivocate', 'bad-state', 'false-new-view']
+/** Each makes its victim one of the f while it lasts. */
+const STORAGE_FAULTS: readonly FaultKind[] = ['lost-log', 'lost-database', 'tampered-rows']
 
 /** 'swarm': a random subset per seed; 'all': every kind; 'none': a quiet network and no crashes. */
 export type FaultSelection = 'swarm' | 'all' | 'none' | readonly FaultKind[]
@@ -55,6 +85,8 @@ export type Plan = {
     readonly payloadBytes: number
     readonly statusBusyMs: number
     readonly statusIdleMs: number
+    readonly viewChangeTimeoutMs: number
+    readonly scrubIntervalMs: number
   }
   readonly network: {
     readonly latencyUs: number
@@ -68,6 +100,7 @@ export type Plan = {
     readonly replay: number
     readonly junkEveryMs: EveryMs
     readonly partitionEveryMs: EveryMs
+    readonly flappingEveryMs: EveryMs
   }
   /** How long a process is busy at most before it takes what came meanwhile: it shares turns and datagrams out. */
   readonly turnUs: number
@@ -77,15 +110,29 @@ export type Plan = {
     readonly batchUs: number
     readonly readUs: number
     readonly lossEveryMs: EveryMs
+    /** Between a held state and its root [CP3]; one step of a transfer [CP4]. */
+    readonly rootUs: number
+    readonly stepUs: number
   }
   readonly processes: {
     readonly crashEveryMs: EveryMs
     readonly powerEveryMs: EveryMs
     readonly absence: boolean
     readonly downMsMax: number
+    readonly pauseEveryMs: EveryMs
+    readonly failpointEveryMs: EveryMs
+    /** One rate of the clock for each replica; 1 is true time. */
+    readonly clockRates: readonly number[]
+    readonly clockJumpEveryMs: EveryMs
   }
-  /** The replica whose COMMITs carry wrong signatures: counted by the others, worthless as a proof [NC4]. */
-  readonly liar: number | null
+  /** Faults of the f: they are made only while fewer than f replicas are faulty. */
+  readonly storage: {
+    readonly lostLogEveryMs: EveryMs
+    readonly lostDatabaseEveryMs: EveryMs
+    readonly tamperEveryMs: EveryMs
+  }
+  /** At most f. They lie until all is healed. */
+  readonly liars: readonly { readonly replica: number; readonly lie: Lie }[]
   readonly clientSide: {
     readonly restartEveryMs: EveryMs
     readonly skewUs: number
@@ -97,6 +144,9 @@ export type Plan = {
   /** Faults end here at the latest. */
   readonly faultsUntilMs: number
 }
+
+/** Mostly the two sizes that matter most, now and then the others. */
+const SIZES = [4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 7, 7, 7, 7, 5, 10, 13]
 
 /** What a seed means: the same seed, replicas, clients and requests give the same plan for ever. */
 export function drawPlan(
@@ -115,7 +165,7 @@ export function drawPlan(
   const every = (kind: FaultKind, [min, max]: readonly [number, number]): EveryMs =>
     has(kind) ? random.between(min, max) : null
   const latencyUs = random.skewed(50, 5_000)
-  const replicas = asked.replicas ?? random.pick([4, 4, 4, 4, 4, 4, 4, 4, 5, 7])
+  const replicas = asked.replicas ?? random.pick(SIZES)
   return {
     replicas,
     clients: asked.clients,
@@ -123,12 +173,14 @@ export function drawPlan(
     realCrypto: asked.seed % 10 === 0,
     faults,
     cluster: {
-      checkpointInterval: random.pick([2, 4, 8, 8, 8, 16, 32, 128]),
+      checkpointInterval: random.pick([2, 3, 4, 4, 8, 8, 8, 16]),
       inFlightMax: random.pick([1, 1, 1, 2, 2, 3, 4, 8]),
       batchOperationsMax: random.pick([1, 2, 4, 8, 32, 500]),
       payloadBytes: random.pick([1_200, 1_200, 1_200, 8_000, 60_000]),
       statusBusyMs: random.pick([20, 50, 100]),
       statusIdleMs: random.pick([200, 500, 1_000]),
+      viewChangeTimeoutMs: random.pick([60, 120, 250, 500]),
+      scrubIntervalMs: random.pick([100, 250, 500]),
     },
     network: {
       latencyUs,
@@ -141,6 +193,7 @@ export function drawPlan(
       replay: strength('replay', 0.05),
       junkEveryMs: every('junk', [1, 20]),
       partitionEveryMs: every('partition', [50, 400]),
+      flappingEveryMs: every('flapping', [100, 500]),
     },
     turnUs: random.skewed(50, 2_000),
     disk: {
@@ -153,14 +206,27 @@ export function drawPlan(
       batchUs: random.skewed(50, 1_000),
       readUs: random.skewed(200, 2_000),
       lossEveryMs: every('database', [40, 400]),
+      rootUs: random.skewed(200, 50_000),
+      stepUs: random.skewed(100, 4_000),
     },
     processes: {
       crashEveryMs: every('crash', [40, 400]),
       powerEveryMs: every('power', [80, 500]),
       absence: has('absence'),
       downMsMax: random.skewed(20, 400),
+      pauseEveryMs: every('pause', [40, 400]),
+      failpointEveryMs: every('failpoint', [30, 300]),
+      clockRates: Array.from({ length: replicas }, () =>
+        has('clock-rate') ? random.pick([0.5, 0.9, 0.99, 1, 1.01, 1.1, 2]) : 1,
+      ),
+      clockJumpEveryMs: every('clock-rate', [100, 1_000]),
     },
-    liar: has('bad-commits') ? random.int(0, replicas - 1) : null,
+    storage: {
+      lostLogEveryMs: every('lost-log', [100, 600]),
+      lostDatabaseEveryMs: every('lost-database', [100, 600]),
+      tamperEveryMs: every('tampered-rows', [100, 600]),
+    },
+    liars: drawLiars(random, { replicas, faults }),
     clientSide: {
       restartEveryMs: every('client-restart', [50, 400]),
       skewUs: has('clock-skew') ? random.int(1_000, 10_000_000) : 0,
@@ -169,7 +235,7 @@ export function drawPlan(
       thinkUs: random.skewed(100, 20_000),
       deadlineMs: random.skewed(150, 3_000),
     },
-    faultsUntilMs: random.between(500, 2_000),
+    faultsUntilMs: random.between(500, 3_000),
   }
 }
 
@@ -179,4 +245,21 @@ function drawFaults(random: Random, selection: FaultSelection): readonly FaultKi
   if (selection !== 'swarm') return selection
   const likelihood = random.between(0.15, 0.8)
   return FAULT_KINDS.filter(() => random.chance(likelihood))
+}
+
+/** Lies and storage faults share the f: where a run has both kinds, chance leaves room for either. */
+function drawLiars(
+  random: Random,
+  { replicas, faults }: { readonly replicas: number; readonly faults: readonly FaultKind[] },
+): Plan['liars'] {
+  const lies = LIES.filter((lie) => faults.includes(lie))
+  if (lies.length === 0) return []
+  const { f } = quorumOf(replicas)
+  const count = random.int(faults.some((kind) => STORAGE_FAULTS.includes(kind)) ? 0 : 1, f)
+  // The first primaries are where a lie tells most.
+  const first = random.chance(0.5) ? 0 : random.int(0, replicas - 1)
+  return Array.from({ length: count }, (_, index) => ({
+    replica: (first + index) % replicas,
+    lie: random.pick(lies),
+  }))
 }

@@ -1,119 +1,159 @@
 import type { ChannelEvent } from '../../protocol/channel/endpoint.ts'
 import { decodeMessage, encodeMessage, isMalformed } from '../../protocol/codec.ts'
-import type { Message, Reply } from '../../protocol/messages.ts'
-import { batchDigestOf, signedBytes } from '../../protocol/signing.ts'
-import {
-  assertNever,
-  type LogPosition,
-  type PrincipalId,
-  type ReplicaId,
-  type Seq,
-} from '../../protocol/types.ts'
+import type { Message } from '../../protocol/messages.ts'
+import { quorumOf } from '../../protocol/quorum.ts'
+import type { PrincipalId, ReplicaId, Seq } from '../../protocol/types.ts'
 import { ReplicaCore } from '../../replica/core/core.ts'
-import type { Claim, Effect, Observation } from '../../replica/core/effect.ts'
+import type { Effect, Observation, TimerName } from '../../replica/core/effect.ts'
 import type { Event } from '../../replica/core/event.ts'
 import type { VoteRecord } from '../../replica/core/vote-record.ts'
-import { checkReply, provenUpTo } from './check/reply-check.ts'
+import { Engine } from '../../replica/runtime/engine.ts'
+import { adversaryOf } from './adversary.ts'
+import { checkCut, checkReply, provenUpTo } from './check/durability-check.ts'
+import type { PromiseCheck } from './check/promise-check.ts'
 import type { Checks } from './checks.ts'
-import type { Database } from './database.ts'
+import { coreCryptoOf, verifyAll } from './core-crypto.ts'
 import { describe, shorten } from './describe.ts'
-import type { Disk } from './disk.ts'
 import { SimExecutor } from './executor.ts'
 import { coreConfigOf } from './genesis.ts'
 import { Host } from './host.ts'
+import type { Machine } from './machine.ts'
 import type { Sabotage } from './sabotage.ts'
 import { Violation } from './violation.ts'
 import { SimVoteLog } from './vote-log.ts'
-import type { World } from './world.ts'
+import { EPOCH_US, type World } from './world.ts'
 
-type Held = { readonly after: LogPosition; readonly to: readonly PrincipalId[]; readonly message: Message }
-
-/** One process of a replica, from its start to its death: production's event -> step -> perform on simulated parts. */
+/** One process of a replica, from its start to its death: the production engine on simulated parts. */
 export class ReplicaProcess extends Host {
   readonly replica: ReplicaId
+  readonly #machine: Machine
   readonly #core: ReplicaCore
+  readonly #engine: Engine
   readonly #log: SimVoteLog
   readonly #executor: SimExecutor
-  readonly #disk: Disk
   readonly #checks: Checks
+  readonly #promises: PromiseCheck | null
   readonly #sabotage: Sabotage
-  readonly #clusterId: Buffer
+  readonly #timers = new Map<TimerName, number>()
+  #timerOrdinal = 0
   /** [D4] What reads must show at least: what the log proved at the start, then all that was executed. */
   #readFloor: number
-  #held: Held[] = []
-  #durable = 0
-  #timer = 0
   /** Whether something waits for the record that was written last. */
   #awaited = false
 
   constructor(args: {
     readonly world: World
-    readonly replica: ReplicaId
-    readonly disk: Disk
-    readonly database: Database
+    readonly machine: Machine
     readonly votes: readonly VoteRecord[]
     readonly checks: Checks
     readonly sabotage: Sabotage
   }) {
-    const { world, replica, disk, votes, checks, sabotage } = args
-    super(world, replica)
+    const { world, machine, votes, checks, sabotage } = args
+    const { replica, disk, database, clock } = machine
+    super(world, replica, clock)
     this.replica = replica
-    this.#disk = disk
+    this.#machine = machine
     this.#checks = checks
     this.#sabotage = sabotage
-    this.#clusterId = Buffer.from(world.cast.genesis.clusterId, 'hex')
-    const { syncUs, slowSyncUs, slow } = world.plan.disk
+    this.#promises = checks.promisesOf(replica)
     this.#log = new SimVoteLog({
       disk,
       schedule: (delayUs, work) => this.later(delayUs, work),
-      syncUs: () => (world.random.chance(slow) ? slowSyncUs : syncUs) * world.random.between(0.7, 2),
-      onPersisted: (upTo) => this.#onPersisted(upTo),
+      syncUs: () => this.#syncUs(),
+      onPersisted: (upTo) => this.#guarded(() => this.#engine.onPersisted(upTo)),
     })
-    this.#executor = new SimExecutor(world, args.database, {
-      schedule: (delayUs, work) => this.later(delayUs, work),
-      onCommitted: (run, executed) => {
-        const sum = args.database.store.sumOfBalances()
-        checks.history.onCommitted(replica, run, { executed, sum })
-      },
-      onExecuted: ({ seq, chain, lanes }) => {
-        this.#readFloor = Math.max(this.#readFloor, seq)
-        this.dispatch([{ type: 'executed', seq, chain, lanes }])
-      },
-      onConnected: (database) => {
-        if (database.lastExecuted < this.#core.position.lastExecuted)
-          world.happenings.count('database behind')
-        this.dispatch([{ type: 'database-connected', database }])
-      },
-      commit: (run, options) => {
-        const perform = (given: typeof run) => args.database.store.executeSync(given, options)
-        return sabotage.execute?.(replica, run, perform) ?? perform(run)
-      },
-    })
-    const state = args.database.connect()
+    this.#executor = this.#executorOn()
+    const state = database.connect()
     this.#readFloor = Math.max(state.lastExecuted, provenUpTo(votes))
-    if (votes.every((record) => record.kind !== 'committed' || record.seq < state.lastExecuted)) {
-      if (state.lastExecuted > 0 && votes.length > 0) world.happenings.count('database ahead of log')
-    }
+    const config = coreConfigOf(world.cast.genesis, world.plan, replica)
+    const crypto = coreCryptoOf(world.cast, replica)
+    const nextIncarnation = EPOCH_US + Math.floor(clock.nowMs * 1000)
+    const { servedFrom } = disk
     this.#core = this.#guarded(() =>
-      ReplicaCore.recover({
-        config: coreConfigOf(world.cast.genesis, world.plan, replica),
-        crypto: {
-          sign: (statement) => this.#sign(signedBytes(this.#clusterId, statement)),
-          batchDigest: batchDigestOf,
-        },
-        votes,
-        database: state,
-      }),
+      ReplicaCore.recover({ config, crypto, votes, database: state, nextIncarnation, servedFrom }),
     )
-    const { nextSeq, frontier } = this.#core.position
-    if (this.#core.position.primary === replica && nextSeq - 1 > frontier) {
+    this.#engine = this.#engineOn()
+    if (state.lastExecuted > 0 && votes.length > 0 && provenUpTo(votes) < state.lastExecuted) {
+      world.happenings.count('database ahead of log')
+    }
+    const { nextSeq, frontier, primary } = this.#core.position
+    if (primary === replica && nextSeq - 1 > frontier) {
       world.happenings.count('primary restarted with open slots')
     }
+  }
+
+  #syncUs(): number {
+    const { random, plan } = this.world
+    const { syncUs, slowSyncUs, slow } = plan.disk
+    return (random.chance(slow) ? slowSyncUs : syncUs) * random.between(0.7, 2)
+  }
+
+  #executorOn(): SimExecutor {
+    const { replica, world } = this
+    const { database } = this.#machine
+    return new SimExecutor(world, database, {
+      schedule: (delayUs, work) => this.later(delayUs, work),
+      onCommitted: (run, executed) => {
+        // Outvoted, and repaired later: what it executes meanwhile is its own affair [CP6].
+        if (this.#machine.isTampered) return
+        const sum = database.store.sumOfBalances()
+        this.#checks.history.onCommitted(replica, run, { executed, sum })
+      },
+      onHeld: (state) => {
+        const { isTampered } = this.#machine
+        this.#checks.history.onRoot(state, { replica, isTampered })
+      },
+      dispatch: (events) => this.#onExecutor(events),
+      commit: (run, options) => {
+        const perform = (given: typeof run) => database.store.executeSync(given, options)
+        return this.#sabotage.execute?.(replica, run, perform) ?? perform(run)
+      },
+      failpoint: this.#machine.failpointHook,
+    })
+  }
+
+  #engineOn(): Engine {
+    const { world, replica } = this
+    const { lie, failpointHook } = this.#machine
+    const crypto = coreCryptoOf(world.cast, replica)
+    const quorum = quorumOf(world.plan.replicas)
+    const adversary = lie === null ? null : adversaryOf(lie, { self: replica, crypto, quorum })
+    return new Engine(this.#core, {
+      log: {
+        append: (position, record, sync) => {
+          this.#awaited = sync
+          this.#log.append(position, record, sync)
+        },
+        flush: () => this.#log.flush(),
+      },
+      send: (to, message) => this.#send(to, message),
+      verify: (claims) => verifyAll(world.cast, claims),
+      execute: (effect) => this.#executor.execute(effect),
+      readState: (effect) => this.#readState(effect),
+      readCommitted: (effect) => this.#readCommitted(effect),
+      state: (effect) => this.#executor.state(effect),
+      collectGarbage: (upTo) => this.#cut(upTo),
+      setTimer: (timer, ms) => this.#setTimer(timer, ms),
+      stopTimer: (timer) => {
+        this.#timers.delete(timer)
+      },
+      observe: (what) => this.#observe(what),
+      halt: (fault) =>
+        this.#machine.onHalt(`${fault.code} at ${fault.seq}: ${fault.detail}`, { isLiar: lie !== null }),
+      nowMs: () => this.nowMs,
+      alter: (effects) => {
+        const told = adversary === null || !world.lies.active ? effects : adversary(effects)
+        return this.#sabotage.effects?.(replica, told) ?? told
+      },
+      ...(failpointHook === undefined ? {} : { failpoint: failpointHook }),
+    })
   }
 
   start(): void {
     this.connectToReplicas()
     this.dispatch([{ type: 'start' }])
+    if (!this.alive) return
+    this.#executor.start()
     this.turn()
   }
 
@@ -125,9 +165,20 @@ export class ReplicaProcess extends Host {
     return this.#log.underWay
   }
 
+  /** Timers that run, for the report of a run that is stuck. */
+  get timers(): readonly TimerName[] {
+    return [...this.#timers.keys()]
+  }
+
   override kill(): void {
     super.kill()
+    this.#engine.stop()
     this.#executor.disconnect()
+  }
+
+  /** What was sent is on the wire: a crash behind a send does not always take it back. */
+  sendOut(): void {
+    this.transmit()
   }
 
   /** The connection to the database breaks; the process tries again until it is back. */
@@ -135,16 +186,23 @@ export class ReplicaProcess extends Host {
     this.#executor.disconnect()
   }
 
-  /** The events of one turn; the log is flushed behind them, so that they share an fsync. */
+  /** The events of one turn. */
   dispatch(events: readonly Event[]): void {
-    const queue = [...events]
-    for (let event = queue.shift(); event !== undefined && this.alive; event = queue.shift()) {
-      const current = event
-      const stepped = this.#guarded(() => this.#core.step(current, this.nowMs))
-      const effects = this.#sabotage.effects?.(this.replica, stepped) ?? stepped
-      for (const effect of effects) this.#perform(effect, queue)
+    this.#guarded(() => this.#engine.dispatch(events))
+  }
+
+  #onExecutor(events: readonly Event[]): void {
+    for (const event of events) {
+      if (event.type === 'executed') this.#readFloor = Math.max(this.#readFloor, event.seq)
+      else if (event.type === 'state-installed') {
+        this.#checks.history.onInstalled(this.replica, event.database)
+        this.#readFloor = Math.max(this.#readFloor, event.database.lastExecuted)
+      } else if (event.type === 'database-connected') {
+        if (event.database.lastExecuted < this.#core.position.lastExecuted)
+          this.world.happenings.count('database behind')
+      }
     }
-    this.#log.flush()
+    this.dispatch(events)
   }
 
   protected override onChannel(events: readonly ChannelEvent[]): void {
@@ -163,71 +221,23 @@ export class ReplicaProcess extends Host {
     if (out.length > 0) this.dispatch(out)
   }
 
-  #perform(effect: Effect, queue: Event[]): void {
-    switch (effect.type) {
-      case 'persist':
-        this.#awaited = effect.sync
-        return this.#log.append(effect.position, effect.record, effect.sync)
-      case 'send':
-        if (effect.after === undefined || effect.after <= this.#durable)
-          return this.#send(effect.to, effect.message)
-        this.#held.push({ after: effect.after, to: effect.to, message: effect.message })
-        return
-      case 'verify':
-        queue.unshift({
-          type: 'verified',
-          check: effect.check,
-          valid: effect.claims.map((claim) => this.#verify(claim)),
-        })
-        return
-      case 'execute':
-        return this.#executor.execute(effect)
-      case 'read-state':
-        return this.#readState(effect)
-      case 'read-committed':
-        return this.#readCommitted(effect)
-      case 'set-timer':
-        return this.#arm(effect)
-      case 'observe':
-        return this.#observe(effect.what)
-      case 'halt':
-        throw new Violation(
-          'halted',
-          `replica ${this.replica}: ${effect.fault.code} at ${effect.fault.seq}: ${effect.fault.detail}`,
-        )
-      default:
-        return assertNever(effect)
-    }
-  }
-
-  #onPersisted(upTo: LogPosition): void {
-    this.#durable = upTo
-    const due = this.#held.filter(({ after }) => after <= upTo)
-    this.#held = this.#held.filter(({ after }) => after > upTo)
-    for (const { to, message } of due) this.#send(to, message)
-    this.dispatch([{ type: 'persisted', upTo }])
-  }
-
   #send(to: readonly PrincipalId[], message: Message): void {
-    this.#checks.promises[this.replica]?.onWire(message)
-    if (message.type === 'reply') this.#onReply(message)
+    if (to.length === 0) return
+    this.#promises?.onWire(message)
+    this.#checks.views.onWire(this.replica, message)
+    this.#checks.certified.onWire(this.replica, message)
+    if (message.type === 'reply' && !this.#machine.isTampered) {
+      const { disk, database } = this.#machine
+      checkReply(message, { replica: this.replica, disk, database, history: this.#checks.history })
+    }
+    this.#checks.observer.onSend(this.replica, message)
     const { trace, queue } = this.world
     if (trace.verbose) trace.line(queue.nowUs, `r${this.replica} -> ${to.join(',')} ${describe(message)}`)
-    const bytes = encodeMessage(this.#lying(message))
+    const bytes = encodeMessage(message)
     for (const peer of to) {
       if (this.endpoint.send(peer, bytes, this.nowMs) === 'dropped')
         this.world.happenings.count('send dropped')
     }
-  }
-
-  #lying(message: Message): Message {
-    if (message.type !== 'commit' || this.world.plan.liar !== this.replica) return message
-    return { ...message, signature: message.signature.map((byte) => byte ^ 0x55) }
-  }
-
-  #onReply(reply: Reply): void {
-    this.world.happenings.count(`reply ${reply.outcome.kind}`)
-    checkReply(reply, { replica: this.replica, disk: this.#disk, history: this.#checks.history })
   }
 
   #readState({ to, nonce, accounts, atLeast }: Extract<Effect, { type: 'read-state' }>): void {
@@ -251,7 +261,7 @@ export class ReplicaProcess extends Host {
   #readCommitted({ reader, after, upTo, bytesMax }: Extract<Effect, { type: 'read-committed' }>): void {
     const delayUs = this.world.plan.disk.syncUs * this.world.random.between(0.5, 2)
     this.later(delayUs, () => {
-      const entries = this.#disk.readCommitted({ from: (after + 1) as Seq, upTo, bytesMax })
+      const entries = this.#machine.disk.readCommitted({ from: (after + 1) as Seq, upTo, bytesMax })
       this.world.happenings.count(
         reader === this.replica ? 'redo entries read' : 'catch-up entries read',
         entries.length,
@@ -260,56 +270,42 @@ export class ReplicaProcess extends Host {
     })
   }
 
-  #arm({ timer, ms }: Extract<Effect, { type: 'set-timer' }>): void {
-    this.#timer += 1
-    const armed = this.#timer
-    this.later(Math.ceil(ms * 1000) + 1, () => {
-      if (armed === this.#timer) this.dispatch([{ type: 'timeout', timer }])
+  #cut(upTo: Seq): void {
+    const { disk, database, failpointHook, isBehindLoss } = this.#machine
+    checkCut(upTo, {
+      replica: this.replica,
+      disk,
+      durableSeq: isBehindLoss ? upTo : database.store.durableSeq,
+    })
+    failpointHook?.('before-cut')
+    if (!this.alive) return
+    disk.cut(upTo)
+    this.world.happenings.count('vote log cut')
+    failpointHook?.('after-cut')
+  }
+
+  #setTimer(timer: TimerName, ms: number): void {
+    this.#timerOrdinal += 1
+    const armed = this.#timerOrdinal
+    this.#timers.set(timer, armed)
+    this.afterMs(ms, () => {
+      if (this.#timers.get(timer) !== armed) return
+      this.#timers.delete(timer)
+      this.dispatch([{ type: 'timeout', timer }])
     })
   }
 
-  #verify({ statement, signature }: Claim): boolean {
-    const { identities, suite } = this.world.cast
-    const publicKey = identities.get(statement.signer)?.publicKey
-    if (publicKey === undefined) return false
-    return suite.verifier.verify({ publicKey, bytes: signedBytes(this.#clusterId, statement), signature })
-  }
-
-  #sign(bytes: Uint8Array): Uint8Array {
-    const identity = this.world.cast.identities.get(this.replica)
-    if (identity === undefined) throw new Error(`replica ${this.replica} has no key`)
-    return identity.signer.sign(bytes)
-  }
-
   #observe(what: Observation): void {
-    const { happenings, trace, queue, plan } = this.world
+    const { trace, queue, plan } = this.world
     if (trace.verbose) {
       trace.line(queue.nowUs, `r${this.replica} ${Object.values(what).map(shorten).join(' ')}`)
     }
-    switch (what.kind) {
-      case 'committed':
-        happenings.count(`committed by ${what.how}`)
-        if (what.how === 'votes' && this.#awaited) happenings.count('unprepared commit')
-        if (this.#checks.isIdle() && what.how !== 'votes') happenings.count('idle catch-up')
-        return
-      case 'rejected':
-        return happenings.count(`rejected ${what.code}`)
-      case 'proposed': {
-        const { lowWaterMark } = this.#core.position
-        if (what.seq === lowWaterMark + 2 * plan.cluster.checkpointInterval)
-          happenings.count('high water mark reached')
-        return
-      }
-      case 'stable':
-      case 'caught-up':
-        return happenings.count(what.kind)
-      case 'accepted':
-      case 'prepared':
-      case 'executed':
-        return
-      default:
-        return assertNever(what)
-    }
+    if (what.kind === 'repaired') this.#machine.onRepaired()
+    if (what.kind === 'committed') this.#checks.history.onAgreed(this.replica, what)
+    const isHighest =
+      what.kind === 'proposed' &&
+      what.seq === this.#core.position.lowWaterMark + 2 * plan.cluster.checkpointInterval
+    this.#checks.observer.onObserved(this.replica, what, { isAwaited: this.#awaited, isHighest })
   }
 
   /** What the core throws is its own broken invariant, and names it. */

@@ -10,22 +10,27 @@
  *
  * A run has two phases. First *safety*: each seed draws which faults are on and how strong (see plan.ts), and after
  * each event the checks of check/ look at what changed: agreement, executed once, money conserved, no promise
- * contradicted or sent before it was durable, answers equal to what was executed and never older than what was known.
- * Then *liveness*: everything heals; every request must complete, and all replicas become equal while the cluster is
- * idle. Time-outs are in simulated time.
+ * contradicted or sent before it was durable, each NEW-VIEW computed again, each state root the model's, answers equal to
+ * what was executed and never older than what was known. At most f replicas lie, miss their log or their rows, or have
+ * rows changed by hand at a time; crashes, power cuts and partitions may strike any number.
+ * Then *liveness*: everything heals; every request must complete, all replicas become equal and vote while the cluster
+ * is idle, and every checkpoint that a quorum signed becomes stable. What is stuck is named. Time-outs are in simulated
+ * time.
  *
  * For the command `pbft simulate --seed N [--runs M] [--replicas N] [--clients C] [--requests R]
- * [--faults swarm|all|none|KIND,KIND...] [--trace]`: exit 0 when no report has a failure, else 1 with `formatFailure`
- * of each; `--trace` asks for `trace: true` and prints `report.lines`. `report.command` names just these flags.
+ * [--faults swarm|all|none|KIND,KIND...] [--trace]`: exit 0 when no report has a failure and nothing is
+ * `missing`, else 1 with `formatFailure` of each; `--trace` asks for `trace: true` and prints `report.lines`. `report.command` names just these flags.
  */
 import { drawPlan, type FaultSelection, type Plan } from './plan.ts'
 import { Random } from './random.ts'
 import type { Sabotage } from './sabotage.ts'
 import { Simulation } from './simulation.ts'
+import { type Never, neverHappened, SOMETIMES_RUNS_MIN } from './sometimes.ts'
 import { Violation, type ViolationKind } from './violation.ts'
 
 export { FAULT_KINDS, type FaultKind, type FaultSelection, type Plan } from './plan.ts'
 export type { Sabotage } from './sabotage.ts'
+export { neverHappened, SOMETIMES, SOMETIMES_RUNS_MIN } from './sometimes.ts'
 export type { ViolationKind } from './violation.ts'
 
 const FAILURE_LINES = 40
@@ -148,10 +153,13 @@ export type CampaignSummary = {
   readonly failures: readonly SimReport[]
   /** Over all runs, in order of name. */
   readonly happenings: Readonly<Record<string, number>>
+  /** What such a campaign must have seen and did not: it failed, too. Empty for a short one, or one of few faults. */
+  readonly missing: readonly Never[]
 }
 
 export async function summarize(
   reports: Iterable<SimReport> | AsyncIterable<SimReport>,
+  { faults = 'swarm', replicas }: Pick<SimOptions, 'faults' | 'replicas'> = {},
 ): Promise<CampaignSummary> {
   const totals = new Map<string, number>()
   const failures: SimReport[] = []
@@ -164,16 +172,19 @@ export async function summarize(
     }
   }
   const happenings = Object.fromEntries([...totals].sort(([a], [b]) => (a < b ? -1 : 1)))
-  return { runs, failures, happenings }
+  const isBroad = (faults === 'swarm' || faults === 'all') && replicas === undefined
+  const missing = isBroad && runs >= SOMETIMES_RUNS_MIN ? neverHappened(happenings) : []
+  return { runs, failures, happenings, missing }
 }
 
 /** For people: what failed and how to see it again. */
 export function formatFailure(report: SimReport): string {
   const { seed, failure, plan, lines } = report
   if (failure === null) return `seed ${seed}: no failure`
+  const liars = plan.liars.map(({ replica, lie }) => ` liar r${replica} (${lie})`).join('')
   return [
     `seed ${seed} failed at ${failure.atMs.toFixed(3)} ms: ${failure.kind}: ${failure.message}`,
-    `n=${plan.replicas} K=${plan.cluster.checkpointInterval} in flight ${plan.cluster.inFlightMax}, faults: ${plan.faults.join(' ') || 'none'}`,
+    `n=${plan.replicas} K=${plan.cluster.checkpointInterval} in flight ${plan.cluster.inFlightMax}${liars}, faults: ${plan.faults.join(' ') || 'none'}`,
     ...lines.slice(-FAILURE_LINES),
     `again: ${report.command}`,
   ].join('\n')

@@ -1,10 +1,14 @@
+import { quorumOf } from '../../protocol/quorum.ts'
 import { replicaId } from '../../protocol/types.ts'
 import { AnswerCheck } from './check/answer-check.ts'
+import { Certified } from './check/certified.ts'
 import { HistoryCheck } from './check/history-check.ts'
 import { PromiseCheck } from './check/promise-check.ts'
+import { ViewCheck } from './check/view-check.ts'
 import type { Checks } from './checks.ts'
 import { Clients } from './clients.ts'
 import { fastSuite, realSuite } from './crypto.ts'
+import { shorten } from './describe.ts'
 import { Disk } from './disk.ts'
 import { EventQueue } from './event-queue.ts'
 import { castOf } from './genesis.ts'
@@ -12,7 +16,8 @@ import { Happenings } from './happenings.ts'
 import { Machine } from './machine.ts'
 import { Nemesis } from './nemesis.ts'
 import { Network } from './network.ts'
-import type { Plan } from './plan.ts'
+import { Observer } from './observer.ts'
+import type { Lie, Plan } from './plan.ts'
 import type { Random } from './random.ts'
 import type { Sabotage } from './sabotage.ts'
 import { Trace } from './trace.ts'
@@ -22,6 +27,10 @@ import type { World } from './world.ts'
 /** Healed, every request must be over within so much simulated time, and then all replicas equal. */
 const COMPLETE_MS_MAX = 60_000
 const EQUAL_MS_MAX = 30_000
+/** Checkpoints within which changed rows are found and repaired. */
+const CHECKPOINTS_MORE = 4
+/** Lies under which a replica's own votes and views contradict each other. */
+const CONTRADICTING: readonly Lie[] = ['equivocate', 'false-new-view']
 /** How often the end of a phase is looked for. */
 const LOOK_US = 5_000
 
@@ -44,14 +53,27 @@ export class Simulation {
     const happenings = new Happenings()
     const network = new Network({ plan, queue, random, trace, happenings })
     const cast = castOf(plan, plan.realCrypto ? realSuite : fastSuite, random)
-    this.world = { plan, cast, random, queue, network, trace, happenings }
+    this.world = { plan, cast, random, queue, network, trace, happenings, lies: { active: true } }
     const disks = cast.genesis.replicas.map(() => new Disk(random, sabotage.fsyncLies === true))
     const history = new HistoryCheck(cast.genesis, happenings)
+    const isIdle = () => this.clients.outstanding === 0
+    const contradicting = new Set(
+      plan.liars.flatMap(({ replica, lie }) => (CONTRADICTING.includes(lie) ? [replica] : [])),
+    )
+    const promises = disks.map((disk, replica) =>
+      contradicting.has(replica) ? null : new PromiseCheck(replicaId(replica), disk),
+    )
     this.#checks = {
       history,
-      promises: disks.map((disk, replica) => new PromiseCheck(replicaId(replica), disk)),
+      promisesOf: (replica) => promises[replica] ?? null,
+      views: new ViewCheck(plan.replicas, contradicting),
+      certified: new Certified({
+        quorum: quorumOf(plan.replicas).quorum,
+        checkpointInterval: plan.cluster.checkpointInterval,
+      }),
       answers: new AnswerCheck(history),
-      isIdle: () => this.clients.outstanding === 0,
+      observer: new Observer(this.world, isIdle),
+      isIdle,
     }
     this.machines = disks.map(
       (disk, replica) => new Machine({ world: this.world, replica, disk, checks: this.#checks, sabotage }),
@@ -61,25 +83,48 @@ export class Simulation {
 
   /** @throws Violation */
   run(): void {
-    const { queue, plan } = this.world
+    const { plan } = this.world
     for (const machine of this.machines) machine.start()
     this.clients.start()
-    const nemesis = new Nemesis(this.world, this.machines, this.clients)
+    const nemesis = new Nemesis({
+      world: this.world,
+      machines: this.machines,
+      clients: this.clients,
+      isAcknowledged: () => this.#checks.answers.isAcknowledged,
+    })
     this.#runUntil(() => this.clients.outstanding === 0, plan.faultsUntilMs)
     this.#note('heals')
     nemesis.heal()
-    const completeBy = queue.nowUs / 1000 + COMPLETE_MS_MAX
-    if (!this.#runUntil(() => this.clients.outstanding === 0, completeBy)) {
-      throw new Violation(
-        'stuck',
-        `healed, and not complete: ${this.clients.describeOutstanding()}; ${this.#where()}`,
-      )
-    }
+    this.#complete()
     this.#note('is idle')
-    if (!this.#runUntil(() => this.#areLevel(), queue.nowUs / 1000 + EQUAL_MS_MAX)) {
-      throw new Violation('not-equal', `idle, and not level: ${this.#where()}`)
-    }
+    this.#becomeLevel()
     this.#checkRows()
+  }
+
+  #complete(): void {
+    const completeBy = this.world.queue.nowUs / 1000 + COMPLETE_MS_MAX
+    if (this.#runUntil(() => this.clients.outstanding === 0, completeBy)) return
+    throw new Violation(
+      'stuck',
+      `healed, and not complete: ${this.clients.describeOutstanding()}; ${this.#where()}`,
+    )
+  }
+
+  /**
+   * While the cluster is idle; only what a changed row led to behind the last checkpoint shows at the next one [CP6],
+   * for which more requests are made.
+   */
+  #becomeLevel(): void {
+    const { queue, plan } = this.world
+    const isLevel = () => this.#areLevel()
+    if (this.#runUntil(isLevel, queue.nowUs / 1000 + EQUAL_MS_MAX)) return
+    if (this.machines.some(({ isTampered }) => isTampered)) {
+      this.#note('is given more to do')
+      this.clients.giveMore(CHECKPOINTS_MORE * plan.cluster.checkpointInterval)
+      this.#complete()
+      if (this.#runUntil(isLevel, queue.nowUs / 1000 + EQUAL_MS_MAX)) return
+    }
+    throw new Violation('not-equal', `idle, and not level: ${this.#where()}`)
   }
 
   /** Runs events until `done`, which is looked at every few milliseconds; false when the time is over. */
@@ -96,36 +141,44 @@ export class Simulation {
     return done()
   }
 
+  /** Executed alike, voting, and the newest checkpoint that a quorum signed is stable everywhere. */
   #areLevel(): boolean {
     const { height } = this.#checks.history
-    return this.machines.every(
+    const certified = this.#checks.certified.highest
+    const isLevel = this.#live().every(
       ({ process, database }) =>
-        process?.position.lastExecuted === height && database.store.position.lastExecuted === height,
+        process !== null &&
+        process.position.lastExecuted === height &&
+        database.store.position.lastExecuted === height &&
+        process.position.lowWaterMark >= certified &&
+        !process.position.isAmnesiac,
     )
+    // A database that crashed may have taken the change by hand back.
+    return isLevel && this.#live().every((machine) => !machine.isTampered || this.#hasModelRows(machine))
   }
 
-  /** Every row of every table, against the model. */
+  /** All but liars that stopped. */
+  #live(): readonly Machine[] {
+    return this.machines.filter(({ halted }) => halted === null)
+  }
+
   #checkRows(): void {
-    const text = (machine: { allRows(): object }): string =>
-      JSON.stringify(machine.allRows(), (_, value: unknown) =>
-        typeof value === 'bigint' ? `${value}` : value,
-      )
-    const wanted = text(this.#checks.history.model)
-    for (const { replica, database } of this.machines) {
-      if (text(database.store) !== wanted) {
-        throw new Violation('not-equal', `the rows of replica ${replica} differ from the model's`)
+    for (const machine of this.#live()) {
+      if (!this.#hasModelRows(machine)) {
+        throw new Violation('not-equal', `the rows of replica ${machine.replica} differ from the model's`)
       }
     }
   }
 
-  /** Per replica, where it stands. */
+  /** Every row of every table. */
+  #hasModelRows({ database }: Machine): boolean {
+    return rowsOf(database.store) === rowsOf(this.#checks.history.model)
+  }
+
+  /** Per replica, where it stands and what it waits for. */
   #where(): string {
-    const positions = this.machines.map(({ replica, process }) => {
-      if (process === null) return `r${replica} down`
-      const { lastExecuted, frontier, lowWaterMark, nextSeq, slots } = process.position
-      return `r${replica} executed ${lastExecuted} committed ${frontier} low ${lowWaterMark} next ${nextSeq} slots ${slots}`
-    })
-    return `agreed ${this.#checks.history.height}; ${positions.join('; ')}`
+    const positions = this.machines.map((machine) => describeMachine(machine))
+    return [`agreed ${this.#checks.history.height}`, ...positions].join('\n  ')
   }
 
   #note(what: string): void {
@@ -136,4 +189,19 @@ export class Simulation {
   get height(): number {
     return this.#checks.history.height
   }
+}
+
+const rowsOf = (store: { allRows(): object }): string =>
+  JSON.stringify(store.allRows(), (_, value: unknown) => (typeof value === 'bigint' ? `${value}` : value))
+
+function describeMachine({ replica, process, database, halted, isTampered, lie }: Machine): string {
+  const state = [
+    ...(lie === null ? [] : [`liar (${lie})`]),
+    ...(halted === null ? [] : [`halted: ${halted}`]),
+    ...(isTampered ? ['tampered'] : []),
+    `database ${database.store.position.lastExecuted}${database.up ? '' : ' down'}`,
+  ]
+  if (process === null) return `r${replica} down, ${state.join(', ')}`
+  const position = Object.entries(process.position).map(([what, value]) => `${what} ${shorten(value)}`)
+  return `r${replica} ${[...position, `timers [${process.timers.join(' ')}]`, ...state].join(', ')}`
 }

@@ -11,6 +11,8 @@ export type ViolationKind =
   | 'halted'
   | 'exception'
   | 'log-lost'
+  | 'new-view'
+  | 'state'
   | 'stuck'
   | 'not-equal'
 

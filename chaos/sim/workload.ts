@@ -54,6 +54,7 @@ export function accountsOfOperation(operation: Operation): readonly AccountId[] 
     case 'linked':
       return operation.operations.flatMap(accountsOfOperation)
     case 'lookup':
+    case 'recover':
       return []
     default:
       return [operation.account]

@@ -6,6 +6,9 @@ import type { Plan } from './plan.ts'
 import type { Random } from './random.ts'
 import type { Trace } from './trace.ts'
 
+/** 2026-01-01 in microseconds: what the clocks show when a run begins. */
+export const EPOCH_US = 1_767_225_600_000_000
+
 /** What everything in one run shares. */
 export type World = {
   readonly plan: Plan
@@ -15,4 +18,6 @@ export type World = {
   readonly network: Network
   readonly trace: Trace
   readonly happenings: Happenings
+  /** Liars lie until all is healed. */
+  readonly lies: { active: boolean }
 }

@@ -31,6 +31,9 @@ export class Tally {
   }
 }
 
+/** A time without answers, on the clock of performance.now(). */
+export type Silence = { readonly ms: number; readonly endedMs: number }
+
 /**
  * A closed loop: each caller makes its next call when the last one is answered. Calls of one target that are made in
  * one turn share requests.
@@ -41,12 +44,23 @@ export class Load {
   #tally = new Tally()
   #stopped = false
   #lastError: ClientError | undefined
+  /** Between two calls, over all callers; 0: none. */
+  readonly #intervalMs: number
+  #dueMs = performance.now()
+  #answeredMs = performance.now()
+  #silence: Silence = { ms: 0, endedMs: 0 }
 
+  /** `operationsPerSecond`: at most so many over all callers, so that the load does not follow what the cluster can do. */
   constructor(
     targets: readonly LoadTarget[],
-    options: { readonly callersEach: number; readonly draw: () => SimpleOperation },
+    options: {
+      readonly callersEach: number
+      readonly draw: () => SimpleOperation
+      readonly operationsPerSecond?: number
+    },
   ) {
     this.#draw = options.draw
+    this.#intervalMs = options.operationsPerSecond === undefined ? 0 : 1_000 / options.operationsPerSecond
     for (const target of targets) {
       for (let i = 0; i < options.callersEach; i++) this.#callers.push(this.#call(target))
     }
@@ -57,6 +71,13 @@ export class Load {
     const tally = this.#tally
     this.#tally = new Tally()
     return tally
+  }
+
+  /** The longest time without any answer since this was last asked. */
+  cutSilence(): Silence {
+    const silence = this.#silence
+    this.#silence = { ms: 0, endedMs: 0 }
+    return silence
   }
 
   /** Why a call was not answered, of the last that wasn't. */
@@ -72,11 +93,12 @@ export class Load {
 
   async #call(target: LoadTarget): Promise<void> {
     while (!this.#stopped) {
+      await this.#untilDue()
       const operation = this.#draw()
       const startedMs = performance.now()
       try {
         await this.#perform(target, operation)
-        this.#tally.latencyUs.add((performance.now() - startedMs) * 1_000)
+        this.#answered(startedMs)
       } catch (error) {
         if (!(error instanceof ClientError)) throw error
         this.#tally.errors += 1
@@ -84,6 +106,22 @@ export class Load {
         await delay(error instanceof OverloadedError ? PAUSE_AFTER_ERROR_MS * 4 : PAUSE_AFTER_ERROR_MS)
       }
     }
+  }
+
+  /** What a pause of the cluster left undone is not made up for. */
+  async #untilDue(): Promise<void> {
+    if (this.#intervalMs === 0) return
+    const nowMs = performance.now()
+    this.#dueMs = Math.max(this.#dueMs + this.#intervalMs, nowMs)
+    if (this.#dueMs > nowMs) await delay(this.#dueMs - nowMs)
+  }
+
+  #answered(startedMs: number): void {
+    const nowMs = performance.now()
+    this.#tally.latencyUs.add((nowMs - startedMs) * 1_000)
+    const silentMs = nowMs - this.#answeredMs
+    if (silentMs > this.#silence.ms) this.#silence = { ms: silentMs, endedMs: nowMs }
+    this.#answeredMs = nowMs
   }
 
   async #perform(target: LoadTarget, operation: SimpleOperation): Promise<void> {

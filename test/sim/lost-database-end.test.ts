@@ -1,41 +1,22 @@
 import { expect, test } from 'vitest'
 import { formatFailure, simulate } from '../../chaos/sim/simulate.ts'
 import { digestOf } from '../../protocol/crypto.ts'
-import { quorumOf } from '../../protocol/quorum.ts'
 import { clientId, replicaId, seq, view } from '../../protocol/types.ts'
-import { ReplicaCore } from '../../replica/core/core.ts'
 import type { DatabaseState } from '../../replica/core/event.ts'
+import { recoveredCore } from './core.ts'
 
 const chainAt = (n: number) => digestOf(Buffer.from(`chain ${n}`))
 const databaseAt = (n: number): DatabaseState => ({
   lastExecuted: seq(n),
   chain: chainAt(n),
-  batchDigest: null,
+  recent: [],
   checkpoint: null,
   lanes: [],
+  incarnations: [],
 })
 
 test('[D4] after its database lost its end a replica answers no read from before what it showed', () => {
-  const core = ReplicaCore.recover({
-    config: {
-      self: replicaId(1),
-      quorum: quorumOf(4),
-      checkpointInterval: 100,
-      logWindow: 200,
-      batchOperationsMax: 10,
-      batchBytesMax: 10_000,
-      requestOperationsMax: 10,
-      requestBytesMax: 10_000,
-      lanesPerClientMax: 8,
-      inFlightMax: 4,
-      statusBusyMs: 50,
-      statusIdleMs: 500,
-      isAdmitted: () => true,
-    },
-    crypto: { sign: () => new Uint8Array(64), batchDigest: () => digestOf() },
-    votes: [],
-    database: databaseAt(5),
-  })
+  const core = recoveredCore({ votes: [], database: databaseAt(5), checkpointInterval: 100 })
   const read = { type: 'read', nonce: 1, accounts: ['alice'] } as const
   const ask = { type: 'message', from: clientId(1000), message: read } as const
   const isAnswer = ({ type }: { type: string }) => type === 'read-state'
@@ -51,8 +32,8 @@ test('[D4] after its database lost its end a replica answers no read from before
     batch: { digest: digestOf(Buffer.from(`batch ${n}`)), requests: [] },
   }))
   core.step({ type: 'committed-read', reader: replicaId(1), entries }, 4)
-  core.step({ type: 'executed', seq: seq(4), chain: chainAt(4), lanes: [] }, 4)
-  const back = core.step({ type: 'executed', seq: seq(5), chain: chainAt(5), lanes: [] }, 5)
+  core.step({ type: 'executed', seq: seq(4), chain: chainAt(4), lanes: [], incarnations: [] }, 4)
+  const back = core.step({ type: 'executed', seq: seq(5), chain: chainAt(5), lanes: [], incarnations: [] }, 5)
   expect(back.filter(isAnswer)).toMatchObject([{ nonce: 1, atLeast: 5 }])
 })
 

@@ -1,13 +1,11 @@
 import { expect, test } from 'vitest'
 import { digestOf } from '../../protocol/crypto.ts'
 import type { Batch } from '../../protocol/messages.ts'
-import { quorumOf } from '../../protocol/quorum.ts'
 import { type Digest, logPosition, replicaId, type Seq, seq, view } from '../../protocol/types.ts'
-import { ReplicaCore } from '../../replica/core/core.ts'
 import type { Effect } from '../../replica/core/effect.ts'
 import type { VoteRecord } from '../../replica/core/vote-record.ts'
+import { recoveredCore, SIGNATURE } from './core.ts'
 
-const SIGNATURE = new Uint8Array(64)
 const digestAt = (n: number): Digest => digestOf(Buffer.from(`batch ${n}`))
 const batchAt = (n: number): Batch => ({ digest: digestAt(n), requests: [] })
 
@@ -31,26 +29,18 @@ const executed = (effects: readonly Effect[]): number[] =>
   effects.flatMap((effect) => (effect.type === 'execute' ? [effect.seq] : []))
 
 test('[D1] a committed mark behind a gap in the recovered log executes once the gap is filled by votes', () => {
-  const core = ReplicaCore.recover({
-    config: {
-      self: replicaId(1),
-      quorum: quorumOf(4),
-      checkpointInterval: 8,
-      logWindow: 16,
-      batchOperationsMax: 10,
-      batchBytesMax: 10_000,
-      requestOperationsMax: 10,
-      requestBytesMax: 10_000,
-      lanesPerClientMax: 8,
-      inFlightMax: 4,
-      statusBusyMs: 50,
-      statusIdleMs: 500,
-      isAdmitted: () => true,
-    },
-    crypto: { sign: () => SIGNATURE, batchDigest: () => digestAt(0) },
+  const core = recoveredCore({
     // COMMITs for 2 came before those for 1, and then the power went, everywhere.
     votes: [...preparedAt(seq(1)), ...preparedAt(seq(2)), committedAt(seq(2))],
-    database: { lastExecuted: seq(0), chain: digestAt(0), batchDigest: null, checkpoint: null, lanes: [] },
+    database: {
+      lastExecuted: seq(0),
+      chain: digestAt(0),
+      recent: [],
+      checkpoint: null,
+      lanes: [],
+      incarnations: [],
+    },
+    checkpointInterval: 8,
   })
   let nowMs = 0
   const effects = [...core.step({ type: 'start' }, nowMs)]

@@ -7,7 +7,7 @@ import {
   type ViolationKind,
 } from '../../chaos/sim/simulate.ts'
 import { digestOf } from '../../protocol/crypto.ts'
-import type { Request } from '../../protocol/messages.ts'
+import type { Message, Request } from '../../protocol/messages.ts'
 import type { ReadValue } from '../../protocol/operations.ts'
 import { requestNumber } from '../../protocol/types.ts'
 import type { Effect } from '../../replica/core/effect.ts'
@@ -80,11 +80,12 @@ test('[NC5] a database that executes a repeated request again is caught', () => 
           seq,
           batch: { ...batch, requests: batch.requests.flatMap(twice) },
         }))
-        return perform(doubled).map(({ seq, chain, lanes }) => {
+        return perform(doubled).map(({ seq, chain, lanes, incarnations }) => {
           const [first] = lanes
           return {
             seq,
             chain,
+            incarnations,
             lanes: first === undefined ? [] : lanes.map((entry) => ({ ...entry, number: first.number })),
           }
         })
@@ -126,9 +127,9 @@ test('[NC3] a primary that proposes two batches for one number is caught', () =>
   expect(caught(report)).toBe('promise-broken')
 })
 
-test('[CP5] a cluster that answers no STATUS is caught: what was missed never comes', () => {
+test('[CP5] [CP4] a cluster that serves neither batches nor states is caught: what was missed never comes', () => {
   const mute = (effects: readonly Effect[]): Effect[] =>
-    effects.filter((effect) => effect.type !== 'read-committed')
+    effects.filter(({ type }) => type !== 'read-committed' && type !== 'read-partitions')
   const report = firstCaught(() => ({ effects: (_, effects) => mute(effects) }), { faults: ['absence'] })
   expect(['stuck', 'not-equal']).toContain(caught(report))
 })
@@ -152,4 +153,50 @@ test('[D1] a disk whose fsync lies is caught after a power cut', () => {
   // Either the log itself says that what is missing was on the disk, or what was said shows it.
   const report = firstCaught(() => ({ fsyncLies: true }), { faults: ['power'] })
   expect(['log-lost', 'not-durable']).toContain(caught(report))
+})
+
+test('[VC1] VIEW-CHANGEs that leave out what was prepared are caught', () => {
+  const forgetful = (effects: readonly Effect[]): Effect[] =>
+    effects.map((effect) => {
+      if (effect.type === 'persist' && effect.record.kind === 'view-change') {
+        const record = { ...effect.record, message: { ...effect.record.message, prepared: [] } }
+        return { ...effect, record }
+      }
+      if (effect.type !== 'send' || effect.message.type !== 'view-change') return effect
+      return { ...effect, message: { ...effect.message, prepared: [] } }
+    })
+  const report = firstCaught(() => ({ effects: (_, effects) => forgetful(effects) }), {
+    faults: ['absence', 'crash', 'mute'],
+    runs: 30,
+  })
+  expect(['promise-broken', 'new-view']).toContain(caught(report))
+})
+
+test('[VC3] a replica that goes on voting in a view that it gave up is caught', () => {
+  /** What each replica last sent in the order, said again behind its VIEW-CHANGE. */
+  const last = new Map<number, Message>()
+  const stubborn = (replica: number, effects: readonly Effect[]): Effect[] =>
+    effects.flatMap((effect): readonly Effect[] => {
+      if (effect.type !== 'send') return [effect]
+      if (effect.message.type === 'commit') last.set(replica, effect.message)
+      const message = last.get(replica)
+      if (effect.message.type !== 'view-change' || message === undefined) return [effect]
+      return [effect, { ...effect, message }]
+    })
+  const report = firstCaught(
+    () => {
+      last.clear()
+      return { effects: (replica, effects) => stubborn(replica, effects) }
+    },
+    { faults: ['absence'], runs: 30 },
+  )
+  expect(caught(report)).toBe('promise-broken')
+})
+
+test('[D5] a replica that votes again as soon as it has lost its log is caught', () => {
+  const report = firstCaught(
+    () => ({ recovered: (_, votes) => votes.filter(({ kind }) => kind !== 'amnesia') }),
+    { faults: ['lost-log'], runs: 30 },
+  )
+  expect(caught(report)).toBe('promise-broken')
 })

@@ -21,6 +21,11 @@ export class AnswerCheck {
     this.#history = history
   }
 
+  /** Whether a client was told anything yet. */
+  get isAcknowledged(): boolean {
+    return this.#seq > 0
+  }
+
   floor(accounts: readonly AccountId[]): Floor {
     return {
       seq: this.#seq,

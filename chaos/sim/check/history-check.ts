@@ -25,8 +25,13 @@ export const requestKey = (request: Pick<Request, 'client' | 'lane' | 'number'>)
 export class HistoryCheck {
   readonly #model: MemoryStore
   readonly #happenings: Happenings
+  readonly #checkpointInterval: number
   /** By seq; the chain covers batch and results. */
   readonly #chains: Digest[] = []
+  /** Of the batch that was executed at a seq, and of what some replica holds for committed there. */
+  readonly #batches: Digest[] = []
+  readonly #committed = new Map<Seq, Digest>()
+  readonly #roots = new Map<Seq, Digest>()
   readonly #results = new Map<string, AgreedResult>()
   readonly #versions = new Map<AccountId, Version[]>()
   /** Requests that a client was told will never execute. */
@@ -36,7 +41,9 @@ export class HistoryCheck {
     this.#model = new MemoryStore({ genesis })
     this.#model.connectSync()
     this.#happenings = happenings
+    this.#checkpointInterval = genesis.parameters.checkpointInterval
     this.#chains.push(genesis.digest)
+    this.#batches.push(genesis.digest)
     for (const { id } of genesis.accounts) this.#remember(id)
     this.#remember(EXTERNAL_ACCOUNT)
   }
@@ -92,6 +99,11 @@ export class HistoryCheck {
       throw new Violation('agreement', `seq ${at.seq}: replica ${replica} differs from the model`)
     }
     this.#chains.push(executed.chain)
+    this.#batches.push(at.batch.digest)
+    if (at.seq % this.#checkpointInterval === 0) {
+      this.#roots.set(at.seq, this.#model.takeCheckpointSync().stateRoot)
+      this.#model.keepCheckpoints([])
+    }
     for (const { operations } of at.batch.requests) {
       for (const operation of operations) for (const account of touched(operation)) this.#remember(account)
     }
@@ -113,8 +125,41 @@ export class HistoryCheck {
     versions.push({ version, balance })
   }
 
-  chainAt(seq: Seq): Digest | undefined {
-    return this.#chains[seq]
+  /** The digest of the batch that was executed at `seq`. */
+  batchAt(seq: Seq): Digest | undefined {
+    return this.#batches[seq]
+  }
+
+  /** A replica holds this batch for committed: so does every other, in whatever view. */
+  onAgreed(replica: ReplicaId, { seq, digest }: { readonly seq: Seq; readonly digest: Digest }): void {
+    const before = this.#committed.get(seq) ?? digest
+    this.#committed.set(seq, before)
+    if (before === digest) return
+    throw new Violation(
+      'agreement',
+      `seq ${seq}: ${digest.slice(0, 8)} is committed at replica ${replica}, ${before.slice(0, 8)} at another`,
+    )
+  }
+
+  /** [CP2] A replica took a checkpoint: its root is the model's, unless somebody changed its rows by hand. */
+  onRoot(
+    { seq, stateRoot, chain }: { readonly seq: Seq; readonly stateRoot: Digest; readonly chain: Digest },
+    { replica, isTampered }: { readonly replica: ReplicaId; readonly isTampered: boolean },
+  ): void {
+    if (isTampered) return
+    const root = this.#roots.get(seq) ?? stateRoot
+    this.#roots.set(seq, root)
+    if (root === stateRoot && this.#chains[seq] === chain) return
+    throw new Violation('state', `the state of replica ${replica} at seq ${seq} is not what was agreed`)
+  }
+
+  /** [CP4] A fetched state was put in place: it is one that was executed. */
+  onInstalled(
+    replica: ReplicaId,
+    { lastExecuted, chain }: { readonly lastExecuted: Seq; readonly chain: Digest },
+  ): void {
+    if (this.#chains[lastExecuted] === chain) return
+    throw new Violation('state', `replica ${replica} installed a state at ${lastExecuted} that never was`)
   }
 
   resultOf(request: Pick<Request, 'client' | 'lane' | 'number'>): AgreedResult | undefined {
@@ -156,6 +201,7 @@ function touched(operation: Operation): readonly AccountId[] {
     case 'balance':
     case 'history':
     case 'lookup':
+    case 'recover':
       return []
   }
 }

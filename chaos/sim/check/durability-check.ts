@@ -1,0 +1,70 @@
+import type { Reply } from '../../../protocol/messages.ts'
+import type { ReplicaId, Seq } from '../../../protocol/types.ts'
+import type { VoteRecord } from '../../../replica/core/vote-record.ts'
+import type { Database } from '../database.ts'
+import type { Disk } from '../disk.ts'
+import { Violation } from '../violation.ts'
+import type { HistoryCheck } from './history-check.ts'
+
+const NO_SEQ = 0 as Seq
+
+/** [D5] It lost its vote log and does not vote: one of the f, whose word counts for nothing. */
+export const isAmnesiac = (disk: Disk): boolean =>
+  disk.durable('amnesia', NO_SEQ) !== undefined && disk.durable('recovered', NO_SEQ) === undefined
+
+/**
+ * [D4] A result is told only when its batch is prepared, or committed with its body, on this replica's disk, or in the
+ * database for good.
+ */
+export function checkReply(
+  reply: Reply,
+  by: {
+    readonly replica: ReplicaId
+    readonly disk: Disk
+    readonly database: Database
+    readonly history: HistoryCheck
+  },
+): void {
+  if (reply.outcome.kind !== 'executed') return
+  const { replica, disk, database, history } = by
+  const agreed = history.resultOf(reply)
+  if (agreed === undefined) {
+    throw new Violation('wrong-answer', `replica ${replica} answers what nobody executed`)
+  }
+  const { seq } = agreed
+  if (seq <= database.store.durableSeq || isAmnesiac(disk)) return
+  const committed = disk.durable('committed', seq)
+  const taken = committed !== undefined && disk.durableBody(seq, committed.digest)
+  if (taken || disk.durable('prepared', seq)?.header.digest === history.batchAt(seq)) return
+  throw new Violation('not-durable', `replica ${replica} answers for seq ${seq} that it may forget`)
+}
+
+/** [CP1] [D4] The vote log is cut only below a stable checkpoint whose state the database holds for good. */
+export function checkCut(
+  upTo: Seq,
+  by: { readonly replica: ReplicaId; readonly disk: Disk; readonly durableSeq: Seq },
+): void {
+  const { replica, disk, durableSeq } = by
+  const { stableUpTo } = disk
+  if (upTo > stableUpTo) {
+    throw new Violation(
+      'not-durable',
+      `replica ${replica} cuts its log up to ${upTo}; ${stableUpTo} is its last durable stable checkpoint`,
+    )
+  }
+  if (upTo > durableSeq) {
+    throw new Violation(
+      'not-durable',
+      `replica ${replica} cuts its log up to ${upTo}; its database may go back to ${durableSeq}`,
+    )
+  }
+}
+
+/** [D4] What these records prove was perhaps acknowledged: no read may show less. */
+export const provenUpTo = (votes: readonly VoteRecord[]): number =>
+  votes.reduce((highest, record) => Math.max(highest, provenSeq(record)), 0)
+
+function provenSeq(record: VoteRecord): number {
+  if (record.kind === 'prepared') return record.header.seq
+  return record.kind === 'committed' || record.kind === 'stable' ? record.seq : 0
+}
