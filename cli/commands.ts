@@ -53,4 +53,9 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: 'run one replica from its bundle, as on its own host',
     load: () => import('./commands/replica.ts'),
   },
+  {
+    name: 'reset-votes',
+    summary: 'let a cluster begin again that lost more vote logs than it can make good',
+    load: () => import('./commands/reset-votes.ts'),
+  },
 ]

@@ -1,12 +1,14 @@
+import { chainDigestOfEntry } from '../../db/state-machine/ledger-entry.ts'
+import { partitionDigest } from '../../db/state-tree/partition-node.ts'
 import { encodeRequestBody } from '../../protocol/codec.ts'
 import { DEFAULT_PARAMETERS, DEFAULT_TUNING, logWindowOf } from '../../protocol/config.ts'
 import { digestOf, SIGNATURE_BYTES } from '../../protocol/crypto.ts'
 import type { Request } from '../../protocol/messages.ts'
 import { quorumOf } from '../../protocol/quorum.ts'
+import * as signed from '../../protocol/signed.ts'
 import { batchDigestOf } from '../../protocol/signing.ts'
 import {
   clientId,
-  type Digest,
   lane,
   type PrincipalId,
   replicaId,
@@ -72,14 +74,28 @@ export class ConsensusRounds {
       case 'verify':
         return void answer({ type: 'verified', check: effect.check, valid: effect.claims.map(() => true) })
       case 'execute':
-        return void answer(executed(effect))
+        answer(executed(effect))
+        if (effect.seq % DEFAULT_PARAMETERS.checkpointInterval === 0) answer(held(effect))
+        return
       case 'halt':
         throw new Error(`${effect.fault.code}: ${effect.fault.detail}`)
       case 'read-state':
       case 'read-committed':
+      case 'keep-checkpoints':
+      case 'collect-garbage':
       case 'set-timer':
+      case 'stop-timer':
       case 'observe':
         return
+      case 'take-checkpoint':
+      case 'read-partitions':
+      case 'read-history':
+      case 'begin-transfer':
+      case 'stage-partition':
+      case 'stage-history':
+      case 'install-transfer':
+      case 'cancel-transfer':
+        throw new Error(`${effect.type}: nobody is ever behind here`)
     }
   }
 }
@@ -94,26 +110,48 @@ function executed({ seq, batch }: Effect & { readonly type: 'execute' }): Event 
     requestDigest: digest,
     result: NOTHING,
   }))
-  return { type: 'executed', seq, chain: batch.digest, lanes }
+  return { type: 'executed', seq, chain: batch.digest, lanes, incarnations: [] }
 }
 
+const held = ({ seq, batch }: Effect & { readonly type: 'execute' }): Event => ({
+  type: 'checkpoint-taken',
+  seq,
+  stateRoot: ZERO_DIGEST,
+  chain: batch.digest,
+})
+
 function makeCore(id: number, replicas: number): ReplicaCore {
-  const crypto = {
-    sign: () => NOTHING,
-    batchDigest: (requests: readonly Request[]): Digest => batchDigestOf(requests),
-  }
+  const sign = () => NOTHING
+  const self = replicaId(id)
   return ReplicaCore.recover({
     config: {
       ...DEFAULT_PARAMETERS,
       ...DEFAULT_TUNING,
-      self: replicaId(id),
+      self,
       quorum: quorumOf(replicas),
       logWindow: logWindowOf(DEFAULT_PARAMETERS),
       isAdmitted: () => true,
     },
-    crypto,
+    crypto: {
+      sign,
+      batchDigest: batchDigestOf,
+      request: (fields) => signed.requestOf(fields, sign),
+      viewChange: (fields) => signed.viewChangeOf(fields, self, sign),
+      newView: (fields) => signed.newViewOf(fields, self, sign),
+      partitionDigest,
+      chainDigest: chainDigestOfEntry,
+    },
     votes: [],
-    database: { lastExecuted: 0 as Seq, chain: ZERO_DIGEST, batchDigest: null, checkpoint: null, lanes: [] },
+    database: {
+      lastExecuted: 0 as Seq,
+      chain: ZERO_DIGEST,
+      recent: [],
+      checkpoint: null,
+      lanes: [],
+      incarnations: [],
+    },
+    nextIncarnation: 1,
+    servedFrom: 0 as Seq,
   })
 }
 

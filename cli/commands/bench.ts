@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError } from 'commander'
 import { WORKLOADS, type Workload } from '../../chaos/workload/operations.ts'
 import { examples, wholeNumber } from '../arguments.ts'
+import { type BenchFault, FAULTS } from '../bench/fault-kinds.ts'
 import type { ExitCode } from '../exit-code.ts'
 import { withScope } from '../scope.ts'
 
@@ -14,6 +15,9 @@ export type BenchOptions = {
   readonly accounts: number
   readonly replicas: number
   readonly seed: number
+  readonly rate?: number
+  readonly fault?: BenchFault
+  readonly rounds: number
   readonly micro?: boolean
   readonly json?: boolean
 }
@@ -29,6 +33,13 @@ export function define(command: Command, exit: (code: ExitCode) => void): void {
     .option('--accounts <n>', 'how many accounts', wholeNumber(2, 1_000_000), 10_000)
     .option('--replicas <n>', 'of the new cluster', wholeNumber(4, 100), 4)
     .option('--seed <n>', 'which operations are drawn', wholeNumber(0, 2 ** 31), 1)
+    .option('--rate <ops>', 'operations per second at most', wholeNumber(1, 1_000_000))
+    .option(
+      '--fault <kind>',
+      `on a new cluster: ${FAULTS.join(', ')} (kill -9 of one replica in each round; none: views that change)`,
+      faultFrom,
+    )
+    .option('--rounds <n>', 'of --fault primary and --fault backup', wholeNumber(1, 1_000), 5)
     .option('--micro', 'measure the primitives instead: sign, verify, seal, encode, one consensus round')
     .option('--json', 'print one JSON document')
     .addHelpText(
@@ -37,6 +48,8 @@ export function define(command: Command, exit: (code: ExitCode) => void): void {
         'pbft bench',
         'pbft bench --concurrency 1 --workload read --seconds 5',
         'pbft bench --cluster .run/cluster --clients 4 --json',
+        'pbft bench --fault primary --rounds 5 --seconds 5',
+        'pbft bench --fault backup --rate 3000',
         'pbft bench --micro',
       )}
 
@@ -52,8 +65,19 @@ function workloadFrom(text: string): Workload {
   return found
 }
 
+function faultFrom(text: string): BenchFault {
+  const found = FAULTS.find((fault) => fault === text)
+  if (found === undefined) throw new InvalidArgumentError(`It must be one of ${FAULTS.join(', ')}.`)
+  return found
+}
+
 async function bench(options: BenchOptions): Promise<ExitCode> {
   if (options.micro === true) return (await import('../bench/micro.ts')).benchMicro(options)
+  const { fault } = options
+  if (fault !== undefined) {
+    const { benchFaults } = await import('../bench/faults.ts')
+    return withScope((scope) => benchFaults(scope, { ...options, fault }))
+  }
   const { benchCluster } = await import('../bench/cluster.ts')
   return withScope((scope) => benchCluster(scope, options))
 }

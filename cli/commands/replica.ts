@@ -8,18 +8,19 @@ import { EXIT, type ExitCode } from '../exit-code.ts'
 import { UsageError } from '../failure.ts'
 import { onEndSignal } from '../scope.ts'
 
-type Options = { readonly dir: string; readonly json?: boolean }
+type Options = { readonly dir: string; readonly archive?: boolean; readonly json?: boolean }
 
 export function define(command: Command, exit: (code: ExitCode) => void): void {
   command
     .requiredOption('--dir <bundle>', "the replica's own directory, made by `pbft init` or `pbft up`")
+    .option('--archive', 'keep what is cut off the vote log, in its directory archive')
     .option('--json', 'print JSON lines')
     .addHelpText('after', examples('pbft replica --dir .run/cluster/replica-2'))
     .action(async (options: Options) => exit(await replica(options)))
 }
 
 /** Serves in the foreground until a signal or a fault ends it; its database too, where it is its own. */
-async function replica({ dir, json = false }: Options): Promise<ExitCode> {
+async function replica({ dir, archive = false, json = false }: Options): Promise<ExitCode> {
   await requireBundle(dir).catch((cause: Error) => {
     throw new UsageError(cause.message, { cause })
   })
@@ -30,6 +31,7 @@ async function replica({ dir, json = false }: Options): Promise<ExitCode> {
     await serveReplica({
       directory: dir,
       logLevel: process.env.PBFT_LOG ?? 'info',
+      archive,
       until: ended.promise,
       onReady: ({ id, address }) =>
         process.stdout.write(
@@ -37,6 +39,8 @@ async function replica({ dir, json = false }: Options): Promise<ExitCode> {
             ? `${JSON.stringify({ ready: true, replica: id, address, pid: process.pid })}\n`
             : `replica ${id} serves at ${address} (pid ${process.pid}, log ${log}). Ctrl-C stops it.\n`,
         ),
+      onNotice: (notice) =>
+        process.stdout.write(json ? `${JSON.stringify({ notice })}\n` : `replica: ${notice}\n`),
     })
     if (!json) process.stdout.write('stopped\n')
     return EXIT.pass

@@ -3,8 +3,11 @@ import { type Command, InvalidArgumentError } from 'commander'
 import { campaignInParallel } from '../../chaos/sim/parallel.ts'
 import {
   type CampaignSummary,
+  FAULT_KINDS,
+  type FaultSelection,
   formatFailure,
   type SimReport,
+  SOMETIMES_RUNS_MIN,
   simulate as simulateSeed,
   summarize,
 } from '../../chaos/sim/simulate.ts'
@@ -37,7 +40,12 @@ export function define(command: Command, exit: (code: ExitCode) => void): void {
       'at least 4 (default: drawn from the seed)',
       wholeNumber(4, REPLICAS_OPTION_MAX),
     )
-    .option('--faults <which>', 'swarm: a random subset per seed; all; none', faultsFrom, 'swarm')
+    .option(
+      '--faults <which>',
+      'swarm: a random subset per seed; all; none; or kinds, with commas between',
+      faultsFrom,
+      'swarm',
+    )
     .option('--workers <n>', 'threads that share the seeds', wholeNumber(1, 256), availableParallelism())
     .option('--trace', 'print a line for each event and message (of few runs)')
     .option('--json', 'print one JSON document')
@@ -48,11 +56,11 @@ export function define(command: Command, exit: (code: ExitCode) => void): void {
     .action(async (options: Options) => exit(await simulate(options)))
 }
 
-type FaultSelection = 'swarm' | 'all' | 'none'
-
 function faultsFrom(text: string): FaultSelection {
   if (text === 'swarm' || text === 'all' || text === 'none') return text
-  throw new InvalidArgumentError('It must be swarm, all or none.')
+  const kinds = text.split(',').map((name) => FAULT_KINDS.find((kind) => kind === name))
+  if (kinds.every((kind) => kind !== undefined)) return kinds
+  throw new InvalidArgumentError(`It must be swarm, all, none, or some of: ${FAULT_KINDS.join(', ')}.`)
 }
 
 type Choices = { readonly faults: FaultSelection; readonly replicas?: number }
@@ -64,15 +72,20 @@ async function simulate(options: Options): Promise<ExitCode> {
   const reports = trace
     ? traced(seed, runs, choices)
     : campaignInParallel({ fromSeed: seed, runs, workers, ...choices })
-  const summary = await summarize(json ? reports : watched(reports, { runs, options }))
+  const summary = await summarize(watched(reports, { runs, options }), choices)
   const runsPerSecond = (summary.runs * 1_000) / (performance.now() - startedMs)
   if (json) {
-    const failures = summary.failures.map(({ seed, failure, traceHash }) => ({ seed, failure, traceHash }))
+    const failures = summary.failures.map(({ seed, command, failure, traceHash }) => ({
+      seed,
+      command,
+      failure,
+      traceHash,
+    }))
     process.stdout.write(`${JSON.stringify({ ...summary, failures, runsPerSecond })}\n`)
   } else {
     printSummary(summary, runsPerSecond)
   }
-  return summary.failures.length === 0 ? EXIT.pass : EXIT.fail
+  return summary.failures.length === 0 && summary.missing.length === 0 ? EXIT.pass : EXIT.fail
 }
 
 function* traced(seed: number, runs: number, choices: Choices): Generator<SimReport> {
@@ -91,8 +104,8 @@ async function* watched(
   for await (const report of reports) {
     done += 1
     if (isTerminal) process.stderr.write('\r\x1b[K')
-    if (options.trace === true) process.stdout.write(`${report.lines.join('\n')}\n`)
-    if (report.failure !== null) {
+    if (options.trace === true && !options.json) process.stdout.write(`${report.lines.join('\n')}\n`)
+    if (report.failure !== null && !options.json) {
       process.stdout.write(`${formatFailure(report)}\n${replayCommand(report.seed, options)}\n\n`)
     }
     if (isTerminal && performance.now() - shownMs >= PROGRESS_INTERVAL_MS) {
@@ -109,16 +122,20 @@ async function* watched(
 function replayCommand(seed: number, { replicas, faults }: Options): string {
   const choices = [
     replicas === undefined ? '' : ` --replicas ${replicas}`,
-    faults === 'swarm' ? '' : ` --faults ${faults}`,
+    faults === 'swarm' ? '' : ` --faults ${typeof faults === 'string' ? faults : faults.join(',')}`,
   ]
   return `replay it: ${invocation()} simulate --seed ${seed}${choices.join('')} --trace`
 }
 
-function printSummary({ runs, failures, happenings }: CampaignSummary, runsPerSecond: number): void {
+function printSummary({ runs, failures, happenings, missing }: CampaignSummary, runsPerSecond: number): void {
   const rows = Object.entries(happenings).map(([what, count]) => [what, `${count}`])
   process.stdout.write(`${table(['what happened', 'times'], rows)}\n\n`)
   process.stdout.write(
     `${plural(runs, 'run')}, ${failures.length} failed, ${runsPerSecond.toFixed(1)} runs a second\n`,
   )
   if (failures.length > 0) process.stdout.write(`failed seeds: ${listed(failures.map(({ seed }) => seed))}\n`)
+  for (const { what, rule } of missing) process.stdout.write(`never happened: ${what} [${rule}]\n`)
+  if (missing.length > 0) {
+    process.stdout.write(`a campaign of ${SOMETIMES_RUNS_MIN} runs or more must have seen each of them\n`)
+  }
 }

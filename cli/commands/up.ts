@@ -20,6 +20,7 @@ type Options = {
   readonly postgres: readonly string[]
   readonly image?: string
   readonly accounts?: number
+  readonly archive?: boolean
   readonly json?: boolean
 }
 
@@ -46,6 +47,7 @@ export function define(command: Command, exit: (code: ExitCode) => void): void {
       'numbered accounts instead of A to J; of a new cluster only',
       wholeNumber(1, 1_000_000),
     )
+    .option('--archive', 'keep what is cut off the vote logs, in votes/archive of each bundle')
     .option('--json', 'print a JSON line per event')
     .addHelpText(
       'after',
@@ -60,12 +62,12 @@ ends otherwise is reported and left to you: pbft replica --dir DIRECTORY/replica
 --postgres docker keep their data when they are stopped; docker rm deletes it.`
 
 async function up(scope: Scope, options: Options): Promise<ExitCode> {
-  const { dir, replicas, json = false } = options
+  const { dir, replicas, archive = false, json = false } = options
   const isNew = !existsSync(clusterPaths(dir).genesis)
   if (isNew) await makeCluster(dir, { ...options, replicas: replicas ?? 4 })
   const startedMs = performance.now()
   const announcer = new Announcer(dir, json)
-  const cluster = await LocalCluster.open(dir, (event) => announcer.event(event))
+  const cluster = await LocalCluster.open(dir, (event) => announcer.event(event), { archive })
   scope.defer(() => cluster.stop())
   const n = cluster.genesis.replicas.length
   if (replicas !== undefined && replicas !== n) {
@@ -137,6 +139,8 @@ Ctrl-C stops everything.`,
           { event: kind, replica, pid: event.pid },
           `replica ${replica} serves (pid ${event.pid})`,
         )
+      case 'notice':
+        return this.#say({ event: kind, replica, text: event.text }, `replica ${replica}: ${event.text}`)
       case 'died': {
         this.#serving.delete(replica)
         const why = describeExit(event.exit)

@@ -1,0 +1,317 @@
+import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import pg from 'pg'
+import { compareDatabases } from '../../../chaos/check/compare-databases.ts'
+import { openDatabases } from '../../../chaos/check/databases.ts'
+import { type Bank, connect } from '../../../client/client.ts'
+import { loadClusterFiles } from '../../../client/files.ts'
+import { inspectReplicas } from '../../../client/inspect.ts'
+import { findHome } from '../../../db/provision/data-directory.ts'
+import { removeEmbedded } from '../../../db/provision/embedded.ts'
+import { findPostmaster } from '../../../db/provision/postmaster.ts'
+import { databaseUrl } from '../../../db/provision/url.ts'
+import type { ReplicaReport } from '../../../protocol/inspection.ts'
+import { freePorts } from '../../../replica/local-cluster/free-ports.ts'
+import { bundleOf, clientKeyOf } from '../../../replica/local-cluster/layout.ts'
+import { LocalCluster, type LocalClusterEvent } from '../../../replica/local-cluster.ts'
+import { planCluster, writeCluster } from '../../../replica/provision-cluster.ts'
+import { bundlePaths, loadBundle } from '../../../replica/runtime/bundle.ts'
+import { DatabaseProxy } from './database-proxy.ts'
+import { Depositors, namesOf } from './depositors.ts'
+
+const HOST = '127.0.0.1'
+const LOOK_MS = 50
+const PATIENCE_MS = 40_000
+const ANSWER_MS = 300
+/** K: small, so that a few seconds of load pass many checkpoints and a state soon can't be reached by messages. */
+export const CHECKPOINT_INTERVAL = 10
+
+export type Died = Extract<LocalClusterEvent, { kind: 'died' }>
+export type Notice = Extract<LocalClusterEvent, { kind: 'notice' }>
+
+type Choices = {
+  readonly replicas?: number
+  readonly callers?: number
+  /** Accounts that nobody pays into. */
+  readonly idle?: readonly string[]
+  /** This replica's database is behind a proxy. */
+  readonly proxied?: number
+}
+
+/** A cluster of real processes with databases of their own, under a load whose every answer is remembered. */
+export class RecoveryCluster {
+  readonly directory: string
+  readonly replicas: readonly number[]
+  readonly notices: readonly Notice[]
+  readonly #parent: string
+  readonly #died: readonly Died[]
+  readonly #cluster: LocalCluster
+  readonly #proxy: DatabaseProxy | undefined
+  #bank: Bank | undefined
+  #load: Depositors | undefined
+
+  private constructor(parts: {
+    readonly parent: string
+    readonly directory: string
+    readonly cluster: LocalCluster
+    readonly proxy: DatabaseProxy | undefined
+    readonly died: readonly Died[]
+    readonly notices: readonly Notice[]
+  }) {
+    this.#parent = parts.parent
+    this.directory = parts.directory
+    this.#cluster = parts.cluster
+    this.#proxy = parts.proxy
+    this.#died = parts.died
+    this.notices = parts.notices
+    this.replicas = parts.cluster.genesis.replicas.map(({ id }) => id)
+  }
+
+  /** Started and under load. */
+  static async start(choices: Choices = {}): Promise<RecoveryCluster> {
+    const { replicas = 4, callers = 8, idle = [], proxied } = choices
+    // Inherited by every replica: its vote log says what of it is synced.
+    process.env.PBFT_NOTE_SYNCED = '1'
+    const parent = await mkdtemp(join(tmpdir(), 'pbft-recovery-'))
+    // As root, Postgres runs as another user, who has to get to its files.
+    await chmod(parent, 0o755)
+    const directory = join(parent, 'cluster')
+    const ports = await freePorts(HOST, 2 * replicas)
+    const ids = Array.from({ length: replicas }, (_, id) => id)
+    const servers = ids.map((id) => ({
+      port: ports[replicas + id] ?? 0,
+      user: 'ledger',
+      password: 'recovery',
+    }))
+    const proxy = proxied === undefined ? undefined : await DatabaseProxy.start(parent, servers[proxied])
+    const texts = planCluster({
+      addresses: ids.map((id) => ({ host: HOST, port: ports[id] ?? 0 })),
+      databases: servers.map((server, id) =>
+        proxy !== undefined && id === proxied
+          ? { kind: 'url', url: proxy.url }
+          : { kind: 'embedded', ...server, dataDirectory: null },
+      ),
+      clients: 2,
+      accounts: [...namesOf(callers), ...idle].map((id) => ({ id, balance: 0n })),
+      checkpointInterval: CHECKPOINT_INTERVAL,
+      tuning: { scrubIntervalMs: 50, statusIdleMs: 200 },
+    })
+    await writeCluster(directory, texts)
+    const notices: Notice[] = []
+    const died: Died[] = []
+    const cluster = await LocalCluster.open(directory, (event) => {
+      if (event.kind === 'died') died.push(event)
+      if (event.kind === 'notice') notices.push(event)
+    })
+    const made = new RecoveryCluster({ parent, directory, cluster, proxy, died, notices })
+    try {
+      await cluster.start()
+      made.#bank = await connect({ cluster: directory, callTimeoutMs: 60_000 })
+      made.#load = new Depositors(made.#bank, callers)
+      return made
+    } catch (error) {
+      await made.close()
+      throw error
+    }
+  }
+
+  get load(): Depositors {
+    if (this.#load === undefined) throw new Error('the cluster is not started')
+    return this.#load
+  }
+
+  bundle(id: number): string {
+    return bundleOf(this.directory, id)
+  }
+
+  votes(id: number): string {
+    return bundlePaths(this.bundle(id)).votes
+  }
+
+  postgres(id: number): string {
+    return bundlePaths(this.bundle(id)).postgres
+  }
+
+  get running(): number[] {
+    return this.#cluster.running
+  }
+
+  /** @throws ReplicaStartError */
+  startReplica(id: number, { failpoint }: { readonly failpoint?: string } = {}): Promise<void> {
+    const environment = failpoint === undefined ? undefined : { ...process.env, PBFT_FAILPOINT: failpoint }
+    return this.#cluster.startReplica(id, { environment })
+  }
+
+  kill(id: number): Promise<void> {
+    return this.#cluster.killReplica(id)
+  }
+
+  /** Started to die at a point; killed before where it runs. */
+  async arm(id: number, failpoint: string): Promise<void> {
+    if (this.running.includes(id)) await this.kill(id)
+    // One that dies on its way up did what was asked.
+    await this.startReplica(id, { failpoint }).catch(() => undefined)
+  }
+
+  async restart(id: number): Promise<void> {
+    if (this.running.includes(id)) await this.kill(id)
+    await this.startReplica(id)
+  }
+
+  /** How a replica ended that nobody stopped. */
+  async untilDied(id: number): Promise<Died> {
+    return this.until(`replica ${id} ends`, async () => {
+      if (this.running.includes(id)) return undefined
+      return this.#died.findLast(({ replica }) => replica === id)
+    })
+  }
+
+  /** Looks until there is something to see. @throws after a while, naming what there was to wait for */
+  async until<T>(what: string, look: () => Promise<T | undefined>): Promise<T> {
+    const deadlineMs = performance.now() + PATIENCE_MS
+    while (performance.now() < deadlineMs) {
+      const seen = await look()
+      if (seen !== undefined) return seen
+      await delay(LOOK_MS)
+    }
+    const states = (await this.reports()).map(
+      ({ replica, view, highestViewChange, lastExecuted, lowWaterMark, isAmnesiac, transfer, database }) =>
+        `r${replica} view ${view}/${highestViewChange} executed ${lastExecuted} stable ${lowWaterMark}` +
+        `${isAmnesiac ? ' amnesiac' : ''}${transfer === null ? '' : ` fetching ${transfer.seq}`}` +
+        `${database.connected ? '' : ' no database'}`,
+    )
+    throw new Error(`waited in vain until ${what}: ${[`running ${this.running}`, ...states].join('; ')}`)
+  }
+
+  async reports(): Promise<readonly ReplicaReport[]> {
+    const files = await loadClusterFiles(this.directory, clientKeyOf(this.directory, 1))
+    return [...(await inspectReplicas(files, { timeoutMs: ANSWER_MS })).values()]
+  }
+
+  report(id: number): Promise<ReplicaReport> {
+    return this.until(`replica ${id} answers`, async () =>
+      (await this.reports()).find(({ replica }) => replica === id),
+    )
+  }
+
+  /** The load goes on past `batches` more of them. */
+  async advance(batches: number): Promise<void> {
+    const highest = async () => Math.max(0, ...(await this.reports()).map(({ lastExecuted }) => lastExecuted))
+    const from = await this.until('somebody answers', async () => (await highest()) || undefined)
+    await this.until(`${batches} batches beyond ${from}`, async () =>
+      (await highest()) >= from + batches ? true : undefined,
+    )
+  }
+
+  /** Every replica has been where the first one is now, votes, and fetches nothing; the load goes on. */
+  async level(): Promise<void> {
+    await this.levelOrDead()
+  }
+
+  /** The same, unless `mortal` ends before. */
+  async levelOrDead(mortal?: number): Promise<void> {
+    const goal = Math.max(0, ...(await this.reports()).map(({ lastExecuted }) => lastExecuted))
+    await this.until(`all replicas are level at ${goal}`, async () => {
+      if (mortal !== undefined && !this.running.includes(mortal)) return true
+      const reports = await this.reports()
+      const isLevel = reports.every((report) => isWell(report) && report.lastExecuted >= goal)
+      return isLevel && reports.length === this.replicas.length ? true : undefined
+    })
+  }
+
+  /** The load pauses, and every replica stands at the same place. */
+  async settle(): Promise<void> {
+    await this.load.pause()
+    await this.until('all replicas stand at the same place', async () => {
+      const reports = await this.reports()
+      const places = new Set(reports.map(({ lastExecuted, chain }) => `${lastExecuted} ${chain}`))
+      const isSettled = reports.every(isWell) && places.size === 1
+      return isSettled && reports.length === this.replicas.length ? true : undefined
+    })
+  }
+
+  /**
+   * Settles; then nothing that a caller was told is lost, and all databases are equal and follow from their history.
+   * The load goes on. @returns what is wrong, in words; empty when all is well
+   */
+  async audit(): Promise<string[]> {
+    await this.settle()
+    const findings = [...(await this.#auditDatabases()), ...(await this.load.audit())]
+    this.load.resume()
+    return findings
+  }
+
+  async #auditDatabases(): Promise<string[]> {
+    const { genesis } = this.#cluster
+    const { opened, unreachable } = await openDatabases(this.directory, genesis)
+    try {
+      const views = new Map(opened.map(({ replica, snapshot }) => [replica, snapshot]))
+      const { differences, contradictions } = await compareDatabases(views, genesis)
+      return [
+        ...unreachable.map(({ replica, reason }) => `replica ${replica}: ${reason}`),
+        ...differences.map(
+          ({ replica, difference }) => `replica ${replica} differs: ${JSON.stringify(difference)}`,
+        ),
+        ...contradictions.map((found) => `contradiction: ${JSON.stringify(found)}`),
+      ]
+    } finally {
+      await Promise.all(opened.map(({ close }) => close()))
+    }
+  }
+
+  get proxy(): DatabaseProxy {
+    if (this.#proxy === undefined) throw new Error('no database is behind a proxy')
+    return this.#proxy
+  }
+
+  async databaseUrl(id: number): Promise<string> {
+    const { own } = await loadBundle(this.bundle(id))
+    const { database } = own
+    if (database.kind === 'url') return this.proxy.serverUrl
+    const { port, user, password } = database
+    return databaseUrl({ host: HOST, port, user, password, database: 'postgres' })
+  }
+
+  async sql(id: number, text: string): Promise<pg.QueryResult> {
+    const connection = new pg.Client(await this.databaseUrl(id))
+    connection.on('error', () => undefined)
+    await connection.connect()
+    try {
+      return await connection.query(text)
+    } finally {
+      await connection.end()
+    }
+  }
+
+  async postmaster(id: number): Promise<number | undefined> {
+    const home = await findHome(this.postgres(id))
+    return home === undefined ? undefined : (await findPostmaster(home.data))?.pid
+  }
+
+  /** The replica's own log file. */
+  logOf(id: number): Promise<string> {
+    return readFile(bundlePaths(this.bundle(id)).log, 'utf8')
+  }
+
+  wipeVotes(id: number): Promise<void> {
+    return rm(this.votes(id), { recursive: true })
+  }
+
+  wipeDatabase(id: number): Promise<void> {
+    return removeEmbedded(this.postgres(id))
+  }
+
+  async close(): Promise<void> {
+    await this.#load?.stop()
+    await this.#bank?.close()
+    await this.#cluster.stop()
+    for (const id of this.replicas) await removeEmbedded(this.postgres(id))
+    await this.#proxy?.close()
+    await rm(this.#parent, { recursive: true, force: true })
+  }
+}
+
+const isWell = ({ isAmnesiac, transfer, database }: ReplicaReport): boolean =>
+  !isAmnesiac && transfer === null && database.connected
