@@ -7,7 +7,7 @@ const SETTINGS: Readonly<Record<string, string>> = {
   fsync: 'on',
   full_page_writes: 'on',
   // One writer, a reader, a checkpoint snapshot, a lease per peer [CP3], and a person with psql.
-  max_connections: '20',
+  max_connections: '60',
   shared_buffers: '128MB',
   // Nobody replicates from here: the replicas agree on batches, not on WAL.
   wal_level: 'minimal',

@@ -1,5 +1,5 @@
 import type { Request } from '../../protocol/messages.ts'
-import type { Lane, ReplicaId, RequestNumber, Seq, View } from '../../protocol/types.ts'
+import type { Lane, LogPosition, ReplicaId, RequestNumber, Seq, View } from '../../protocol/types.ts'
 import { type CoreConfig, type CoreCrypto, peersOf } from './config.ts'
 import type { Incarnations } from './incarnations.ts'
 import type { SlotLog } from './log.ts'
@@ -29,6 +29,7 @@ export class Amnesia {
   #votesFrom: View
   #incarnation: number
   #recover: Request | null = null
+  #recoveredAt: LogPosition | null = null
   #ticks = 0
 
   constructor(args: {
@@ -128,14 +129,18 @@ export class Amnesia {
     return own?.incarnation === this.#number ? own.seq : null
   }
 
-  /** After each step. True once: the votes of this incarnation may begin. */
+  /** After each step. True once: the votes of this incarnation may begin, now that the log says so durably [D1]. */
   settle(): boolean {
     if (this.isVoting) return false
-    const executedAt = this.#executedAt()
-    if (executedAt === null || this.#log.lowWaterMark < executedAt + this.#config.logWindow) return false
+    if (this.#recoveredAt === null) {
+      const executedAt = this.#executedAt()
+      if (executedAt === null || this.#log.lowWaterMark < executedAt + this.#config.logWindow) return false
+      const record = { kind: 'recovered' as const, incarnation: this.#number, view: this.#votesFrom }
+      this.#recoveredAt = this.#outbox.persist(record)
+    }
+    if (this.#recoveredAt > this.#outbox.durable) return false
     this.#state = 'voting'
     this.#incarnation = this.#number
-    this.#outbox.persist({ kind: 'recovered', incarnation: this.#number, view: this.#votesFrom })
     this.#outbox.observe({ kind: 'amnesiac-votes-again', incarnation: this.#number })
     return true
   }

@@ -43,6 +43,8 @@ export class Checkpoints {
   readonly #own = new Map<Seq, Own>()
   /** What this replica's state was at its newest checkpoints, signed or not. */
   readonly #taken = new Map<Seq, StateKey>()
+  /** Executed multiples of K whose state is being taken. */
+  readonly #taking = new Set<Seq>()
   /** States that q CHECKPOINTs prove, the newest few: not stable before this replica is there. */
   readonly #proven = new Map<Seq, StableRecord>()
   readonly #pending = new Map<CheckId, { readonly from: PrincipalId; readonly checkpoint: Checkpoint }>()
@@ -133,6 +135,7 @@ export class Checkpoints {
     if (seq < (this.#stable?.seq ?? 0)) return
     if (seq === this.#stable?.seq && stateKey(checkpoint) !== stateKey(this.#stable)) return
     this.#keepOwn({ checkpoint, at: 0 as LogPosition })
+    this.#remember(checkpoint)
     this.#votes.add(checkpoint)
   }
 
@@ -141,6 +144,7 @@ export class Checkpoints {
    * also after a repair [CP6]), `mayVote` [D5], and nobody proved another state.
    */
   onTaken(state: NamedState, { mayVote }: { mayVote: boolean }): void {
+    this.#taking.delete(state.seq)
     this.#remember(state)
     this.#compare(state.seq)
     if (mayVote && this.#divergence === null && state.seq > this.#lastOwn) this.#sign(state)
@@ -262,7 +266,8 @@ export class Checkpoints {
     const { lastExecuted } = this.#execution
     let newest: StableRecord | null = null
     for (const [seq, record] of this.#proven) {
-      if (seq <= lastExecuted && seq > (newest?.seq ?? this.#log.lowWaterMark)) newest = record
+      if (seq > lastExecuted || this.#taking.has(seq)) continue
+      if (seq > (newest?.seq ?? this.#log.lowWaterMark)) newest = record
     }
     this.#forgetProven(lastExecuted)
     // What is here is not that state: it is repaired first.
@@ -303,8 +308,15 @@ export class Checkpoints {
     this.#outbox.effect({ type: 'halt', fault: { code: 'diverged', seq, detail } })
   }
 
-  /** The database moved on [D4]. */
-  onExecuted(): void {
+  /** The database moved on [D4]. What is held at a multiple of K is compared with the others' before it is stable. */
+  onExecuted(seq: Seq): void {
+    if (this.#votes.isRegular(seq)) this.#taking.add(seq)
+    this.#settle()
+  }
+
+  /** What was being taken is gone with its connection. */
+  onLost(): void {
+    this.#taking.clear()
     this.#settle()
   }
 
@@ -317,6 +329,7 @@ export class Checkpoints {
     }
     this.#unsettled = this.#unsettled.filter(({ checkpoint }) => this.#own.has(checkpoint.seq))
     this.#taken.clear()
+    this.#taking.clear()
     this.#divergence = null
     this.#settle()
   }

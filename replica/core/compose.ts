@@ -18,8 +18,8 @@ import { OrderDecision } from './order-decision.ts'
 import { Outbox } from './outbox.ts'
 import { Reads } from './reads.ts'
 import {
+  chainMismatch,
   contradiction,
-  contradictsOwn,
   highestSeq,
   highestUsed,
   markExecuted,
@@ -139,7 +139,7 @@ export function recoverParts(args: RecoverArgs): CoreParts {
   const fault = contradiction(votes, database)
   if (fault !== null) outbox.effect({ type: 'halt', fault })
   else markExecuted(database, { log, normalCase, outbox })
-  const mismatch = contradictsOwn(checkpoints.ownAt(database.checkpoint?.seq ?? (0 as Seq)), database)
+  const mismatch = chainMismatch(checkpoints, database)
   if (mismatch.length > 0) transfer.onMismatch(mismatch)
   const early = new Early(3 * config.logWindow)
   return {

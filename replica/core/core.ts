@@ -19,7 +19,7 @@ import type { SlotLog } from './log.ts'
 import type { NormalCase } from './normal-case.ts'
 import type { Outbox } from './outbox.ts'
 import type { Reads } from './reads.ts'
-import { contradictionNow, contradictsOwn, markExecuted } from './recovery.ts'
+import { chainMismatch, contradictionNow, markExecuted } from './recovery.ts'
 import type { StateSource } from './state-source.ts'
 import type { StateTransfer } from './state-transfer.ts'
 import type { ViewTimer } from './view-timer.ts'
@@ -161,6 +161,7 @@ export class ReplicaCore {
       case 'checkpoint-taken':
         return this.#onCheckpointTaken(event)
       case 'checkpoints-lost':
+        this.#parts.checkpoints.onLost()
         return source.onLost()
       case 'partitions-read':
         return source.onPartitionsRead(event)
@@ -295,7 +296,7 @@ export class ReplicaCore {
     this.#parts.normalCase.onExecuted(seq)
     this.#parts.incarnations.learn(incarnations)
     batcher.onRecovered(incarnations)
-    checkpoints.onExecuted()
+    checkpoints.onExecuted(seq)
     catchUp.onExecuted()
     reads.onExecuted()
   }
@@ -341,8 +342,7 @@ export class ReplicaCore {
     this.#takeDatabase(database)
     source.onReconnected()
     transfer.onReconnected()
-    const own = this.#parts.checkpoints.ownAt(database.checkpoint?.seq ?? (0 as Seq))
-    const mismatch = contradictsOwn(own, database)
+    const mismatch = chainMismatch(this.#parts.checkpoints, database)
     if (mismatch.length > 0) transfer.onMismatch(mismatch)
   }
 

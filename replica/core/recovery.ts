@@ -1,6 +1,6 @@
-import type { Checkpoint, ViewChange } from '../../protocol/messages.ts'
+import type { ViewChange } from '../../protocol/messages.ts'
 import type { Digest, LogPosition, Seq, View } from '../../protocol/types.ts'
-import type { StableRecord } from './checkpoint.ts'
+import type { Checkpoints, StableRecord } from './checkpoint.ts'
 import type { CoreParts } from './core.ts'
 import type { Fault } from './effect.ts'
 import type { DatabaseState, RowMismatch } from './event.ts'
@@ -157,8 +157,7 @@ export function markExecuted(
 }
 
 /**
- * [D4] Where the log and the database speak of the same seq they must agree: the batches that were executed last, and
- * the chain at the stable checkpoint. Behind is redone, ahead (the log's unsynced end was lost) is
+ * [D4] Where the log and the database speak of the same seq they must agree on its batch. Behind is redone, ahead (the log's unsynced end was lost) is
  * accepted.
  */
 export function contradiction(logged: readonly VoteRecord[], database: DatabaseState): Fault | null {
@@ -170,22 +169,20 @@ export function contradiction(logged: readonly VoteRecord[], database: DatabaseS
       if (fault !== null) return fault
     }
   }
-  return contradictsStable(lastOf(logged, 'stable'), database)
-}
-
-function contradictsStable(stable: StableRecord | null, { checkpoint }: DatabaseState): Fault | null {
-  if (stable === null || stable.seq !== checkpoint?.seq) return null
-  return differing('chain', { seq: stable.seq, logged: stable.chain, database: checkpoint.chain })
+  return null
 }
 
 /**
- * [CP6] What this replica alone signed for the database's last checkpoint, and the database says otherwise: one of them
- * was wrong, and was repaired or was changed by hand since. Others can tell.
+ * [CP6] The chain of the database's last checkpoint is not the one that a quorum proved, or that this replica signed:
+ * its rows were changed by hand, or repaired since. Others can tell which.
  */
-export function contradictsOwn(own: Checkpoint | undefined, { checkpoint }: DatabaseState): RowMismatch[] {
-  if (own === undefined || own.seq !== checkpoint?.seq || own.chain === checkpoint.chain) return []
-  const key = String(own.seq)
-  return [{ table: 'chain', key, column: 'chain', expected: own.chain, found: checkpoint.chain }]
+export function chainMismatch(checkpoints: Checkpoints, { checkpoint }: DatabaseState): RowMismatch[] {
+  if (checkpoint === null) return []
+  const { seq, chain: found } = checkpoint
+  const { stable } = checkpoints
+  const expected = (stable?.seq === seq ? stable : checkpoints.ownAt(seq))?.chain
+  if (expected === undefined || expected === found) return []
+  return [{ table: 'chain', key: String(seq), column: 'chain', expected, found }]
 }
 
 const batchesOf = ({ recent }: DatabaseState): Map<Seq, Digest> =>
@@ -193,7 +190,7 @@ const batchesOf = ({ recent }: DatabaseState): Map<Seq, Digest> =>
 
 /** [D4] The same for a database that comes back while the replica runs, against all that it knows by now. */
 export function contradictionNow(
-  { log, execution, checkpoints }: Pick<CoreParts, 'log' | 'execution' | 'checkpoints'>,
+  { log, execution }: Pick<CoreParts, 'log' | 'execution'>,
   database: DatabaseState,
 ): Fault | null {
   const { lastExecuted, chain } = database
@@ -207,7 +204,7 @@ export function contradictionNow(
     const fault = differing('batch', { seq, logged: committed.digest, database: digest })
     if (fault !== null) return fault
   }
-  return contradictsStable(checkpoints.stable, database)
+  return null
 }
 
 function differing(

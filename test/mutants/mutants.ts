@@ -229,8 +229,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'a state becomes stable before it is here',
     rule: 'CP1',
     file: `${CORE}/checkpoint.ts`,
-    find: 'if (seq <= lastExecuted && seq > (newest?.seq ?? this.#log.lowWaterMark)) newest = record',
-    replace: 'if (seq > (newest?.seq ?? this.#log.lowWaterMark)) newest = record',
+    find: 'if (seq > lastExecuted || this.#taking.has(seq)) continue',
+    replace: 'if (this.#taking.has(seq)) continue',
   },
   {
     name: 'f+1 CHECKPOINTs make stable',

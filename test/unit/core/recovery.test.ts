@@ -33,6 +33,9 @@ function recover(cluster: Harness, overrides: { votes?: VoteRecord[]; database?:
   return { core, effects: core.step({ type: 'start' }, 0) }
 }
 
+const tampered = (effects: readonly Effect[]) =>
+  effects.flatMap((e) => (e.type === 'observe' && e.what.kind === 'tampered' ? e.what.rows : []))
+
 const faults = (effects: readonly Effect[]) =>
   effects.flatMap((effect) => (effect.type === 'halt' ? [effect.fault] : []))
 
@@ -52,11 +55,12 @@ describe('[D4] the log against the database, at the start', () => {
     expect(faults(effects)[0]?.detail).toContain(OTHER)
   })
 
-  test('another chain at a checkpoint', () => {
+  test('[CP6] another chain at a checkpoint is no reason to stop: it is repaired', () => {
     const { effects } = recover(clusterAfter(5, 2), {
       database: { checkpoint: { seq: seq(4), chain: OTHER } },
     })
-    expect(faults(effects)).toMatchObject([{ code: 'database-contradicts-log', seq: 4 }])
+    expect(faults(effects)).toEqual([])
+    expect(tampered(effects)).toMatchObject([{ table: 'chain', key: '4', found: OTHER }])
   })
 
   test('what contradicts is not signed', () => {
@@ -123,9 +127,9 @@ describe('[D4] a database that comes back while the replica runs', () => {
     ).toMatchObject([{ code: 'database-contradicts-log', seq: 2 }])
   })
 
-  test('with another chain at a checkpoint that this replica signed since its start', () => {
-    expect(
-      faults(reconnect(clusterAfter(3, 2), { checkpoint: { seq: seq(2), chain: OTHER } })),
-    ).toMatchObject([{ code: 'database-contradicts-log', seq: 2 }])
+  test('[CP6] with another chain at a checkpoint that this replica signed since its start: it is repaired', () => {
+    const effects = reconnect(clusterAfter(3, 2), { checkpoint: { seq: seq(2), chain: OTHER } })
+    expect(faults(effects)).toEqual([])
+    expect(tampered(effects)).toMatchObject([{ table: 'chain', key: '2', found: OTHER }])
   })
 })

@@ -206,7 +206,7 @@ export class Party {
       this.executed += 1
       this.execution.reset(databaseAt(this.executed))
       this.tree = new Tree(this.executed)
-      this.checkpoints.onExecuted()
+      this.checkpoints.onExecuted(this.executed as Seq)
       if (this.executed % K === 0) this.take()
     }
     this.run()
