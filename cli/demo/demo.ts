@@ -82,7 +82,7 @@ async function loseAndRecover(stage: Stage): Promise<void> {
   })
   loads.push(load)
   say(`load: ${CALLERS} callers move money between ${accounts.length} accounts`)
-  await bringBack(await loseBackup(stage), stage)
+  await bringBack(await losePrimary(stage), stage)
   const { operations, errors } = load.cut()
   await load.stop()
   say(`load stopped: ${plural(operations, 'transfer')} answered, ${errors} without an answer`)
@@ -92,43 +92,55 @@ async function loseAndRecover(stage: Stage): Promise<void> {
   })
 }
 
-/** @returns the replica that was killed, and has missed enough by now */
-async function loseBackup({ cluster, observer, say }: Stage): Promise<number> {
+type Lost = { readonly replica: number; readonly stoodAt: number }
+
+/** @returns the primary, which was killed, and has missed enough by now */
+async function losePrimary({ loads, cluster, observer, say }: Stage): Promise<Lost> {
   const reports = await observer.until('all replicas answer', ({ size }) => size === REPLICAS)
-  const backups = [...reports.values()].filter(({ replica, primary }) => replica !== primary)
-  const victim = backups.reduce((last, next) => (next.replica > last.replica ? next : last))
+  const [any] = reports.values()
+  const victim = [...reports.values()].find(({ replica }) => replica === any?.primary)
+  if (victim === undefined) throw new DemoError('the primary does not say how it is')
+  for (const load of loads) load.cutSilence()
+  const killedMs = performance.now()
   await cluster.killReplica(victim.replica)
-  say(
-    `killed replica ${victim.replica}, a backup (pid ${victim.pid}), with SIGKILL; the primary is replica ${victim.primary}`,
+  say(`killed replica ${victim.replica}, the primary (pid ${victim.pid}), with SIGKILL`)
+  const from = victim.lastExecuted
+  const after = await observer.until(
+    `the others commit ${MISS} batches`,
+    (now) => highestOf(now) >= from + MISS,
   )
-  const from = await observer.highest()
-  await observer.until(`the others commit ${MISS} batches`, (now) => highestOf(now) >= from + MISS)
-  say(`the other three went on: ${grouped((await observer.highest()) - from)} batches committed without it`)
-  return victim.replica
+  const [next] = after.values()
+  const silence = loads[0]?.cutSilence()
+  const waited =
+    silence === undefined ? '' : `, first answer ${Math.round(silence.endedMs - killedMs)} ms after the kill`
+  say(`view ${next?.view}: replica ${next?.primary} is the primary now${waited}`)
+  say(`the other three went on: ${grouped(highestOf(after) - from)} batches committed without it`)
+  return { replica: victim.replica, stoodAt: from }
 }
 
-async function bringBack(replica: number, { cluster, observer, say }: Stage): Promise<void> {
+async function bringBack({ replica, stoodAt }: Lost, { cluster, observer, say }: Stage): Promise<void> {
+  const missed = (await observer.highest()) - stoodAt
   await cluster.startReplica(replica)
   say(`started replica ${replica} again; the load goes on`)
   const report = await observer.untilCaughtUp(replica)
-  say(`replica ${replica} has caught up at ${report.lastExecuted}: ${describeCatchUp(report)}`)
-  const missed = missedBy(report)
-  if (missed < MISSED_MIN) throw new DemoError(`it missed only ${missed} commits, not ${MISSED_MIN}`)
+  say(
+    `replica ${replica} has caught up at ${report.lastExecuted}: it missed ${grouped(missed)} batches, ${waysBack(report)}`,
+  )
+  if (missed < MISSED_MIN) throw new DemoError(`it missed only ${missed} batches, not ${MISSED_MIN}`)
 }
 
-const missedBy = ({ committed: { proof = 0, words = 0 } }: ReplicaReport): number => proof + words
-
-/** By what told the replica that a batch was committed, in this process's life. */
-function describeCatchUp(report: ReplicaReport): string {
-  const { proof = 0, words = 0, log = 0, votes = 0 } = report.committed
+/** How the replica came back, in this process's life. */
+function waysBack({ committed, counters }: ReplicaReport): string {
+  const { proof = 0, words = 0, log = 0, votes = 0 } = committed
+  const installed = counters['transfer-installed'] ?? 0
   const ways = [
-    proof > 0 ? `${grouped(proof)} by proofs of commitment` : '',
-    words > 0 ? `${grouped(words)} by the word of f+1 replicas` : '',
-  ].filter((way) => way !== '')
-  return (
-    `it missed ${plural(missedBy(report), 'commit')}, fetched from the others' vote logs: ${listed(ways)} ` +
-    `(beside ${grouped(log)} in its own log, and ${grouped(votes)} voted on since)`
-  )
+    log > 0 ? `${grouped(log)} redone from its own log` : '',
+    installed > 0 ? `${plural(installed, 'state')} fetched from the others' checkpoints` : '',
+    proof > 0 ? `${grouped(proof)} taken with proofs of commitment` : '',
+    words > 0 ? `${grouped(words)} on the word of f+1 replicas` : '',
+    `${grouped(votes)} voted on since`,
+  ]
+  return listed(ways.filter((way) => way !== ''))
 }
 
 const highestOf = (reports: ReadonlyMap<number, ReplicaReport>): number =>
