@@ -29,6 +29,8 @@ export class Machine {
   halted: string | null = null
   /** What its database held before it was lost; until it is back, nothing there says what is durable. */
   #lostSeq = 0
+  /** How far it executed while rows were wrong. */
+  #wrongUpTo = 0
   /** A row was changed by hand and the replica has not repaired it. */
   isTampered = false
 
@@ -137,7 +139,7 @@ export class Machine {
     this.#note('loses its database')
     this.#lostSeq = this.database.store.position.lastExecuted
     this.database.wipe()
-    this.isTampered = false
+    this.#endTampering()
     this.#world.happenings.count('database lost')
   }
 
@@ -153,7 +155,20 @@ export class Machine {
   }
 
   onRepaired(): void {
+    this.#endTampering()
+  }
+
+  #endTampering(): void {
+    const { lastExecuted } = this.database.store.position
+    if (this.isTampered) this.#wrongUpTo = Math.max(this.#wrongUpTo, this.#lostSeq, lastExecuted)
     this.isTampered = false
+  }
+
+  /** [CP6] It may have signed CHECKPOINTs of wrong rows, and signs no others for those seqs: until h is past them. */
+  get hasSignedWrong(): boolean {
+    const { checkpointInterval } = this.#world.plan.cluster
+    const lastSigned = this.#wrongUpTo - (this.#wrongUpTo % checkpointInterval)
+    return (this.process?.position.lowWaterMark ?? 0) < lastSigned
   }
 
   /** Only a liar, who contradicts itself, may have a reason to stop. */

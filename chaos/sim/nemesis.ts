@@ -195,10 +195,11 @@ export class Nemesis {
     this.#startAfter(victim, this.#downUs())
   }
 
-  /** [CP6] Faulty until it is repaired. */
+  /** [CP6] Faulty until it is repaired, and what it signed meanwhile is out of use. */
   #tamper(): void {
     const victim = this.#victim()
-    if (!victim.database.up || !this.#take(victim, () => !victim.isTampered)) return
+    if (!victim.database.up) return
+    if (!this.#take(victim, () => !victim.isTampered && !victim.hasSignedWrong)) return
     const way = tamper(victim.database.store, this.#world.random)
     if (way !== null) victim.onTampered(way)
   }

@@ -12,6 +12,8 @@ export type LoadTarget = {
 /** A caller whose call failed tries again only after this, so that an outage isn't answered by a storm. */
 const PAUSE_AFTER_ERROR_MS = 50
 
+const LATE_MS_MAX = 50
+
 /** What one stretch of time saw. Latencies in microseconds, of calls that were answered. */
 export class Tally {
   readonly latencyUs = new Histogram()
@@ -108,11 +110,11 @@ export class Load {
     }
   }
 
-  /** What a pause of the cluster left undone is not made up for. */
+  /** A timer that went off late is made up for; what a longer pause of the cluster left undone is not. */
   async #untilDue(): Promise<void> {
     if (this.#intervalMs === 0) return
     const nowMs = performance.now()
-    this.#dueMs = Math.max(this.#dueMs + this.#intervalMs, nowMs)
+    this.#dueMs = Math.max(this.#dueMs + this.#intervalMs, nowMs - LATE_MS_MAX)
     if (this.#dueMs > nowMs) await delay(this.#dueMs - nowMs)
   }
 

@@ -7,6 +7,8 @@ import type { Outbox } from './outbox.ts'
 
 /** RECOVER is sent again after so many STATUS ticks without its execution. */
 const RESEND_TICKS = 5
+/** In statusIdleMs: for so long more than f must say that they are amnesiac before one of them stops. */
+const TOO_MANY_PERIODS = 3
 
 export type AmnesiaState = 'voting' | 'amnesiac'
 
@@ -31,6 +33,7 @@ export class Amnesia {
   #recover: Request | null = null
   #recoveredAt: LogPosition | null = null
   #ticks = 0
+  #tooManySinceMs: number | null = null
 
   constructor(args: {
     config: CoreConfig
@@ -77,10 +80,16 @@ export class Amnesia {
     this.#viewOf.set(peer, view)
     if (isAmnesiac) this.#amnesiacs.add(peer)
     else this.#amnesiacs.delete(peer)
-    if (this.isVoting) return
+    if (!this.isVoting && this.#recover === null) this.#send()
+  }
+
+  /** What a peer said of itself may be over by now: it is believed when it lasts. */
+  #judge(): void {
     const count = this.#amnesiacs.size + 1
-    if (count > this.#config.quorum.f) this.#tooMany(count)
-    else if (this.#recover === null) this.#send()
+    const { nowMs } = this.#outbox
+    if (count <= this.#config.quorum.f) this.#tooManySinceMs = null
+    else if (this.#tooManySinceMs === null) this.#tooManySinceMs = nowMs
+    else if (nowMs - this.#tooManySinceMs > TOO_MANY_PERIODS * this.#config.statusIdleMs) this.#tooMany(count)
   }
 
   #tooMany(count: number): void {
@@ -91,7 +100,9 @@ export class Amnesia {
 
   /** At each STATUS tick. */
   onTick(): void {
-    if (this.isVoting || this.#executedAt() !== null) return
+    if (this.isVoting) return
+    this.#judge()
+    if (this.#executedAt() !== null) return
     this.#ticks += 1
     if (this.#ticks % RESEND_TICKS === 0) this.#send()
   }

@@ -2,7 +2,7 @@ import type { CoreConfig } from './config.ts'
 import type { Outbox } from './outbox.ts'
 
 /** T grows to this many times its configured length. */
-const GROWTH_MAX = 64
+const GROWTH_MAX = 16
 /** T shrinks to no less than this many times the longest wait that was seen lately. */
 const HEADROOM = 4
 

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { FAILPOINTS, type Failpoint, type FailpointDeed } from '../../replica/runtime/failpoints.ts'
 import { CHECKPOINT_INTERVAL, RecoveryCluster } from './recovery/cluster.ts'
 
@@ -71,23 +71,23 @@ async function diesArmed(id: number): Promise<void> {
 /** It died where it was told to; comes back, and the cluster goes on with all of it. */
 async function recovers(id: number): Promise<void> {
   await diesArmed(id)
-  await cluster.startReplica(id)
-  await cluster.level()
+  await cluster.heal()
 }
 
 /** Others come back late, one after the other, until one asks the armed replica for what it lacks. */
 async function diesServing(point: Failpoint, lose: (late: number) => Promise<void> = async () => {}) {
-  const victim = nextTo(await primary())
+  // Who fetches a state begins with the lowest id.
+  const victim = 0
   await cluster.arm(victim, point)
   const others = cluster.replicas.filter((id) => id !== victim)
-  await cluster.levelOrDead(victim)
+  await cluster.level(victim)
   for (let turn = 0; cluster.running.includes(victim) && turn < TURNS_MAX; turn++) {
     const late = others[turn % others.length] ?? 0
     await cluster.kill(late)
     await lose(late)
-    await cluster.advance(CHECKPOINT_INTERVAL)
+    await cluster.advance(CHECKPOINT_INTERVAL, victim)
     await cluster.startReplica(late)
-    await cluster.levelOrDead(victim)
+    await cluster.level(victim)
   }
   await recovers(victim)
 }
@@ -107,65 +107,64 @@ describe('[D1] [D4] a crash at each point alone', () => {
   })
 
   test('and comes back from the last of them', async () => {
-    for (const id of cluster.replicas) if (!cluster.running.includes(id)) await cluster.startReplica(id)
-    await cluster.level()
+    await cluster.heal()
   })
 
-  test.each(pointsOf('leading'))('the primary: %s', async (point) => {
-    // Armed as a backup, it leads once the primary is gone.
-    const first = await primary()
-    const victim = nextTo(first)
-    await cluster.arm(victim, `${point}@5`)
-    await cluster.level()
-    await cluster.kill(first)
-    await cluster.untilDied(victim)
-    await cluster.startReplica(first)
-    await recovers(victim)
-  })
+  describe('with everybody else well', () => {
+    beforeEach(() => cluster.heal())
 
-  test.each(pointsOf('catching up'))('catching up by messages: %s', async (point) => {
-    const victim = nextTo(await primary())
-    await cluster.kill(victim)
-    await cluster.advance(CHECKPOINT_INTERVAL)
-    await cluster.startReplica(victim, { failpoint: point }).catch(() => undefined)
-    await recovers(victim)
-  })
-
-  test.each(pointsOf('serving'))('helping another one to catch up: %s', (point) => diesServing(point))
-
-  test.each(pointsOf('serving a state'))('serving a state: %s', (point) =>
-    diesServing(point, (late) => cluster.wipeDatabase(late)),
-  )
-
-  test.each([...pointsOf('losing the primary'), ...pointsOf('leading the next view')])(
-    'in a view change: %s',
-    async (point) => {
+    test.each(pointsOf('leading'))('the primary: %s', async (point) => {
+      // Armed as a backup, it leads once the primary is gone.
       const first = await primary()
       const victim = nextTo(first)
-      await cluster.arm(victim, point)
+      await cluster.arm(victim, `${point}@5`)
       await cluster.level()
       await cluster.kill(first)
-      await cluster.untilDied(victim)
-      await cluster.startReplica(first)
       await recovers(victim)
-    },
-  )
+    })
 
-  test.each(pointsOf('losing the database'))('fetching a state: %s', async (point) => {
-    const victim = nextTo(await primary())
-    await cluster.kill(victim)
-    await cluster.wipeDatabase(victim)
-    await cluster.advance(4 * CHECKPOINT_INTERVAL)
-    await cluster.startReplica(victim, { failpoint: point })
-    await recovers(victim)
-  })
+    test.each(pointsOf('catching up'))('catching up by messages: %s', async (point) => {
+      const victim = nextTo(await primary())
+      await cluster.kill(victim)
+      await cluster.advance(CHECKPOINT_INTERVAL)
+      await cluster.startReplica(victim, { failpoint: point }).catch(() => undefined)
+      await recovers(victim)
+    })
 
-  test.each(pointsOf('losing the vote log'))('coming back without a vote log: %s', async (point) => {
-    const victim = nextTo(await primary())
-    await cluster.kill(victim)
-    await cluster.wipeVotes(victim)
-    await cluster.startReplica(victim, { failpoint: point }).catch(() => undefined)
-    await recovers(victim)
+    test.each(pointsOf('serving'))('helping another one to catch up: %s', (point) => diesServing(point))
+
+    test.each(pointsOf('serving a state'))('serving a state: %s', (point) =>
+      diesServing(point, (late) => cluster.wipeDatabase(late)),
+    )
+
+    test.each([...pointsOf('losing the primary'), ...pointsOf('leading the next view')])(
+      'in a view change: %s',
+      async (point) => {
+        const first = await primary()
+        const victim = nextTo(first)
+        await cluster.arm(victim, point)
+        await cluster.level()
+        await cluster.kill(first)
+        await recovers(victim)
+      },
+    )
+
+    test.each(pointsOf('losing the database'))('fetching a state: %s', async (point) => {
+      const victim = nextTo(await primary())
+      await cluster.kill(victim)
+      await cluster.wipeDatabase(victim)
+      await cluster.advance(4 * CHECKPOINT_INTERVAL)
+      await cluster.startReplica(victim, { failpoint: point })
+      await recovers(victim)
+    })
+
+    test.each(pointsOf('losing the vote log'))('coming back without a vote log: %s', async (point) => {
+      const victim = nextTo(await primary())
+      await cluster.kill(victim)
+      await cluster.wipeVotes(victim)
+      await cluster.startReplica(victim, { failpoint: point }).catch(() => undefined)
+      await recovers(victim)
+    })
   })
 
   test('nothing that a caller was told is lost, and all databases are equal', async () => {

@@ -55,6 +55,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: `${CORE}/normal-case.ts`,
     find: 'if (at > durable) break',
     replace: 'if (at < 0) break',
+    tests: ['test/scenarios/scenarios.test.ts'],
   },
   {
     name: 'executed before its record is durable',
@@ -77,6 +78,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: `${CORE}/view-order.ts`,
     find: 'return other === undefined || one.header.view > other.header.view',
     replace: 'return other === undefined || one.header.view < other.header.view',
+    tests: ['test/unit/core/view-order.test.ts'],
   },
   {
     name: 'gaps of O are left out',

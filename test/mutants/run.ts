@@ -16,6 +16,9 @@ const ROOT = resolve(import.meta.dirname, '../..')
 const COPIED = ['protocol', 'replica', 'client', 'db', 'chaos', 'cli', 'migrations', 'docs', 'test']
 const FILES = ['package.json', 'tsconfig.json', 'vitest.config.ts']
 
+/** Simulated first, with no bug seeded. */
+const CLEAN_SEEDS = 10
+
 type Outcome =
   | { readonly caught: true; readonly by: string; readonly seeds: number | null; readonly how: string }
   | { readonly caught: false; readonly seeds: number }
@@ -47,6 +50,7 @@ async function runAll(mutants: readonly Mutant[], effort: Effort): Promise<numbe
     for (const name of COPIED) await cp(join(ROOT, name), join(directory, name), { recursive: true })
     for (const name of FILES) await cp(join(ROOT, name), join(directory, name))
     await symlink(join(ROOT, 'node_modules'), join(directory, 'node_modules'))
+    await requireClean(directory, mutants)
     const results: { readonly mutant: Mutant; readonly outcome: Outcome }[] = []
     for (const mutant of mutants) {
       const outcome = await withMutation(directory, mutant, () => look(directory, mutant, effort))
@@ -62,6 +66,17 @@ async function runAll(mutants: readonly Mutant[], effort: Effort): Promise<numbe
   }
 }
 
+/** A tree that fails without a bug would catch anything. @throws */
+async function requireClean(directory: string, mutants: readonly Mutant[]): Promise<void> {
+  const tests = [...new Set(mutants.flatMap((mutant) => mutant.tests ?? []))]
+  const { code } = tests.length === 0 ? { code: 0 } : await run(directory, vitest(tests))
+  if (code !== 0) throw new Error(`without any bug these fail: ${tests.join(' ')}`)
+  const found = await hunt(directory, { seeds: CLEAN_SEEDS, workers: 1 })
+  if (found !== undefined) throw new Error(`without any bug seed ${found.seed} fails: ${found.message}`)
+}
+
+const vitest = (tests: readonly string[]): string[] => ['node_modules/vitest/vitest.mjs', 'run', ...tests]
+
 async function withMutation<T>(directory: string, mutant: Mutant, work: () => Promise<T>): Promise<T> {
   const path = join(directory, mutant.file)
   const text = await readFile(path, 'utf8')
@@ -75,7 +90,7 @@ async function withMutation<T>(directory: string, mutant: Mutant, work: () => Pr
 
 async function look(directory: string, mutant: Mutant, { seeds, workers }: Effort): Promise<Outcome> {
   if (mutant.tests !== undefined) {
-    const { code } = await run(directory, ['node_modules/vitest/vitest.mjs', 'run', ...mutant.tests])
+    const { code } = await run(directory, vitest(mutant.tests))
     return code === 0
       ? { caught: false, seeds: 0 }
       : { caught: true, by: 'tests', seeds: null, how: mutant.tests.join(' ') }
@@ -133,5 +148,5 @@ function run(
 function line({ name, rule }: Mutant, outcome: Outcome): string {
   const head = `${outcome.caught ? 'caught' : 'MISSED'}  [${rule}] ${name}`
   if (!outcome.caught) return `${head}: nothing in ${outcome.seeds} seeds`
-  return `${head}: ${outcome.seeds === null ? '' : `seed ${outcome.seeds}, `}${outcome.how.slice(0, 120)}`
+  return `${head}: ${outcome.seeds === null ? '' : `seed ${outcome.seeds}, `}${outcome.how.split('\n')[0]?.slice(0, 120)}`
 }

@@ -196,25 +196,30 @@ export class RecoveryCluster {
     )
   }
 
-  /** The load goes on past `batches` more of them. */
-  async advance(batches: number): Promise<void> {
+  /** The load goes on past `batches` more of them, unless `mortal` ends before. */
+  async advance(batches: number, mortal?: number): Promise<void> {
     const highest = async () => Math.max(0, ...(await this.reports()).map(({ lastExecuted }) => lastExecuted))
     const from = await this.until('somebody answers', async () => (await highest()) || undefined)
     await this.until(`${batches} batches beyond ${from}`, async () =>
-      (await highest()) >= from + batches ? true : undefined,
+      this.#isGone(mortal) || (await highest()) >= from + batches ? true : undefined,
     )
   }
 
-  /** Every replica has been where the first one is now, votes, and fetches nothing; the load goes on. */
-  async level(): Promise<void> {
-    await this.levelOrDead()
+  #isGone(id: number | undefined): boolean {
+    return id !== undefined && !this.running.includes(id)
   }
 
-  /** The same, unless `mortal` ends before. */
-  async levelOrDead(mortal?: number): Promise<void> {
+  /** All run, and level; those that do not are started. */
+  async heal(): Promise<void> {
+    for (const id of this.replicas) if (!this.running.includes(id)) await this.startReplica(id)
+    await this.level()
+  }
+
+  /** Every replica has been where the first one is now, votes, and fetches nothing, unless `mortal` ends before. */
+  async level(mortal?: number): Promise<void> {
     const goal = Math.max(0, ...(await this.reports()).map(({ lastExecuted }) => lastExecuted))
     await this.until(`all replicas are level at ${goal}`, async () => {
-      if (mortal !== undefined && !this.running.includes(mortal)) return true
+      if (this.#isGone(mortal)) return true
       const reports = await this.reports()
       const isLevel = reports.every((report) => isWell(report) && report.lastExecuted >= goal)
       return isLevel && reports.length === this.replicas.length ? true : undefined
