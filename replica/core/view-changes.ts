@@ -161,7 +161,7 @@ export class ViewChanges {
       }
       signers.add(replica)
     }
-    if (signers.size !== quorum || checkpoints.length !== quorum) return null
+    if (signers.size < quorum || checkpoints.length !== signers.size) return null
     return checkpoints.filter((one) => !this.#checkpoints.isVerified(one)).map(checkpointClaim)
   }
 

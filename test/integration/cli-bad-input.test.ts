@@ -1,6 +1,6 @@
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
-import { chmod, cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { chmod, cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -178,10 +178,16 @@ describe('files that are wrong', () => {
 describe('[D5] vote logs that a replica cannot stand by', () => {
   const logOf = (directory: string) => join(directory, 'votes', 'votes-00000001.log')
 
-  test('missing', async () => {
+  test('missing: it says what that means before anything else, and begins a new one', async () => {
     const directory = await bundle()
     await rm(join(directory, 'votes'), { recursive: true })
-    await refused(directory, 'there is no vote log')
+    const { code, stdout } = await pbft(['replica', '--dir', directory])
+    // Its database cannot be reached either.
+    expect({ code, stdout }).toEqual({
+      code: 1,
+      stdout: expect.stringContaining('no longer knows what it said'),
+    })
+    expect(await readdir(join(directory, 'votes'))).toContain('votes-00000001.log')
   })
 
   test.each([

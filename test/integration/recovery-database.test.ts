@@ -59,30 +59,27 @@ describe('[D3] [D4] what a database does to its replica', () => {
     expect(await cluster.audit()).toEqual([])
   })
 
-  test.skipIf(process.platform !== 'linux')(
-    'its disk is full: the replica waits and says so, and goes on when there is room',
-    async () => {
-      const id = 1
-      const server = await cluster.postmaster(id)
-      if (server === undefined) throw new Error(`replica ${id} has no server`)
-      // New rows go to the end of the file: one that is beyond what may be written, half a page further.
-      await cluster.sql(id, BLOAT)
-      const { rows } = await cluster.sql(id, `select pg_relation_size('transfers') as bytes`)
-      await limitFiles(server, `${Number(rows[0].bytes) + HALF_A_PAGE}`)
-      await cluster.sql(id, END_OTHER_SESSIONS)
-      const said = await cluster.until('the replica noticed', async () => {
-        const log = await cluster.logOf(id)
-        return log.includes('extend file') ? log : undefined
-      })
-      expect(said).toMatch(/could not extend file/)
-      await cluster.advance(CHECKPOINT_INTERVAL)
-      expect(cluster.running).toContain(id)
-      await limitFiles(server, 'unlimited')
-      await cluster.sql(id, END_OTHER_SESSIONS)
-      await cluster.level()
-      expect(await cluster.audit()).toEqual([])
-    },
-  )
+  test('its disk is full: the replica waits and says so, and goes on when there is room', async () => {
+    const id = 1
+    const server = await cluster.postmaster(id)
+    if (server === undefined) throw new Error(`replica ${id} has no server`)
+    // New rows go to the end of the file: one that is beyond what may be written, half a page further.
+    await cluster.sql(id, BLOAT)
+    const { rows } = await cluster.sql(id, `select pg_relation_size('transfers') as bytes`)
+    await limitFiles(server, `${Number(rows[0].bytes) + HALF_A_PAGE}`)
+    await cluster.sql(id, END_OTHER_SESSIONS)
+    const said = await cluster.until('the replica noticed', async () => {
+      const log = await cluster.logOf(id)
+      return log.includes('extend file') ? log : undefined
+    })
+    expect(said).toMatch(/could not extend file/)
+    await cluster.advance(CHECKPOINT_INTERVAL)
+    expect(cluster.running).toContain(id)
+    await limitFiles(server, 'unlimited')
+    await cluster.sql(id, END_OTHER_SESSIONS)
+    await cluster.level()
+    expect(await cluster.audit()).toEqual([])
+  })
 })
 
 /** Of what the server's later processes write; as its own user, which may do that without being root. */

@@ -107,8 +107,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'a lower view is adopted',
     rule: 'VC3',
     file: `${CORE}/views.ts`,
-    find: 'if (newView.view > this.view && newView.view >= this.highestViewChange) {',
-    replace: 'if (newView.view > this.view) {',
+    find: 'return this.#pending ?? this.view',
+    replace: 'return this.view ?? this.#pending',
   },
   {
     name: 'the pending view is lost at a restart',
@@ -175,6 +175,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: `${CORE}/bodies.ts`,
     find: "this.#outbox.send([source], { type: 'fetch-batch', seq, digest })",
     replace: 'void digest',
+    tests: ['test/scenarios/scenarios.test.ts'],
   },
   {
     name: 'what the new view did not take over is dropped',
