@@ -70,7 +70,13 @@ function toCells({ replica, address, report }: StatusRow): string[] {
   ]
 }
 
-const roleOf = ({ replica, primary }: ReplicaReport): string => (replica === primary ? 'primary' : 'backup')
+/** What it does now; a view change and a fetched state pass by themselves. */
+function roleOf({ replica, primary, view, highestViewChange, isAmnesiac, transfer }: ReplicaReport): string {
+  if (isAmnesiac) return 'recovering votes'
+  if (transfer !== null) return `fetching ${transfer.seq}`
+  if (highestViewChange > view) return `changing to ${highestViewChange}`
+  return replica === primary ? 'primary' : 'backup'
+}
 
 const toJson = ({ replica, address, report }: StatusRow) =>
   report === undefined
@@ -89,6 +95,7 @@ export function judge(rows: readonly StatusRow[]): {
   const { quorum, f } = quorumOf(rows.length)
   const reports = rows.flatMap(({ report }) => report ?? [])
   const up = reports.length
+  const amnesiacs = reports.filter(({ isAmnesiac }) => isAmnesiac).map(({ replica }) => replica)
   const conflict = conflictOf(reports)
   const facts = { up, quorum, agree: conflict === undefined }
   if (up < quorum) {
@@ -96,15 +103,21 @@ export function judge(rows: readonly StatusRow[]): {
     const summary = `no quorum: ${up} of ${rows.length} replicas answer, ${quorum} are needed (no answer from ${listed(down)})`
     return { ...facts, orders: false, summary }
   }
-  const view = Math.max(...reports.map((report) => report.view))
-  const primary = view % rows.length
-  if (!reports.some(({ replica }) => replica === primary)) {
-    const summary = `no primary: replica ${primary} leads view ${view} and does not answer; nothing is ordered until it is back`
+  if (up - amnesiacs.length < quorum) {
+    const summary = `no quorum: ${listed(amnesiacs)} lost the vote log and may not vote yet; ${quorum} that vote are needed`
     return { ...facts, orders: false, summary }
   }
-  const spare = up - quorum
-  const summary = `${up} of ${rows.length} replicas are up; ${Math.min(spare, f)} more may fail`
-  return { ...facts, orders: true, summary: conflict === undefined ? summary : `${summary}\n${conflict}` }
+  const view = Math.max(...reports.map((report) => report.view))
+  const primary = view % rows.length
+  const spare = Math.min(up - amnesiacs.length - quorum, f)
+  const lines = [
+    `${up} of ${rows.length} replicas are up; ${spare} more may fail`,
+    ...(reports.some(({ replica }) => replica === primary)
+      ? []
+      : [`replica ${primary} leads view ${view} and does not answer: the next request replaces it`]),
+    ...(conflict === undefined ? [] : [conflict]),
+  ]
+  return { ...facts, orders: true, summary: lines.join('\n') }
 }
 
 /** Reports are not of one instant, so only those at the same seq can contradict each other. */

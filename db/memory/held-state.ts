@@ -1,6 +1,6 @@
 import type { Partition, PartitionNode } from '../../protocol/messages.ts'
 import { encodeRows } from '../state-tree/partition-node.ts'
-import { FAN_OUT, type Place, placeOfRow, ROW_DIGEST_BYTES } from '../state-tree/place.ts'
+import { FAN_OUT, type Place, ROW_DIGEST_BYTES } from '../state-tree/place.ts'
 import type { StateRow } from '../state-tree/state-row.ts'
 import type { StateTree } from '../state-tree/state-tree.ts'
 
@@ -8,12 +8,18 @@ import type { StateTree } from '../state-tree/state-tree.ts'
 export class HeldState {
   readonly #tree: StateTree
   readonly #rows: readonly StateRow[]
+  readonly #placeOf: (row: StateRow) => Place
   /** Made when the first partition is read. */
   #byPlace: ReadonlyMap<Place, StateRow> | null = null
 
-  constructor(tree: StateTree, rows: readonly StateRow[]) {
-    this.#tree = tree
-    this.#rows = rows
+  constructor(args: {
+    readonly tree: StateTree
+    readonly rows: readonly StateRow[]
+    readonly placeOf: (row: StateRow) => Place
+  }) {
+    this.#tree = args.tree
+    this.#rows = args.rows
+    this.#placeOf = args.placeOf
   }
 
   /** In the order asked, up to `bytesMax`, at least one. */
@@ -36,7 +42,7 @@ export class HeldState {
   #nodeAt(partition: Partition): PartitionNode {
     const view = this.#tree.viewOf(partition)
     if (view.kind === 'inner') return view
-    this.#byPlace ??= new Map(this.#rows.map((row) => [placeOfRow(row), row]))
+    this.#byPlace ??= new Map(this.#rows.map((row) => [this.#placeOf(row), row]))
     const rows = view.marks.flatMap(({ place }) => this.#byPlace?.get(place) ?? [])
     return { kind: 'rows', rows: encodeRows(rows) }
   }

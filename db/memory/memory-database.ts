@@ -12,6 +12,7 @@ import { ledgerEntryOf, rowsOfEntry } from '../state-machine/ledger-entry.ts'
 import type { HistoryQuery, RowSource } from '../state-machine/run-state.ts'
 import { ROOT } from '../state-tree/place.ts'
 import { repairedHistory, repairedRow } from '../state-tree/repair.ts'
+import type { StateRow } from '../state-tree/state-row.ts'
 import { StateTree } from '../state-tree/state-tree.ts'
 import type {
   BatchAt,
@@ -106,7 +107,10 @@ export class MemoryDatabase implements RowSource {
   takeCheckpointSync(): Position & { readonly stateRoot: Digest } {
     this.#checkConnected()
     const tree = this.#refreshedTree()
-    this.#held.set(this.#position.lastExecuted, new HeldState(tree, this.#tables.stateRows()))
+    const tables = this.#tables
+    const rows = tables.stateRows()
+    const placeOf = (row: StateRow) => tables.markOf(row).place
+    this.#held.set(this.#position.lastExecuted, new HeldState({ tree, rows, placeOf }))
     return { ...this.#position, stateRoot: tree.root }
   }
 
@@ -283,11 +287,11 @@ export class MemoryDatabase implements RowSource {
   }
 
   #connectedState(): Connected {
-    const { clients, principals } = this.#tables.allRows()
+    const tables = this.#tables
     return {
       ...this.#position,
-      lanes: clients.map(laneEntryOf),
-      incarnations: principals.flatMap(incarnationOf),
+      lanes: tables.clients().map(laneEntryOf),
+      incarnations: tables.principals().flatMap(incarnationOf),
     }
   }
 
@@ -314,7 +318,7 @@ export class MemoryDatabase implements RowSource {
 
   #installRows(changes: ReturnType<IncomingState['changes']>, target: TransferTarget): RowMismatch[] {
     const tables = this.#tables
-    const here = new Map(tables.stateRows().map((row) => [tables.placeOfRow(row), row]))
+    const here = new Map(tables.stateRows().map((row) => [tables.markOf(row).place, row]))
     return changes.flatMap(({ change, row: there }) => {
       const before = here.get(change.place)
       const present = there ?? before

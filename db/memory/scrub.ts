@@ -1,45 +1,43 @@
-import type { Partition } from '../../protocol/messages.ts'
 import { chainDigestOf, resultsDigestOf } from '../../protocol/signing.ts'
 import type { Digest } from '../../protocol/types.ts'
 import type { ChainRow, TransferRow } from '../rows.ts'
 import { transfersDigestOf } from '../state-machine/digests.ts'
-import { DIGIT_BITS, FAN_OUT, type Place, pathOf, type RowDigest, rowDigestOf } from '../state-tree/place.ts'
-import { encodeRow } from '../state-tree/row-codec.ts'
+import { type Place, pathOf, ROOT, type RowDigest } from '../state-tree/place.ts'
 import { keyOf } from '../state-tree/state-row.ts'
 import type { StateTree } from '../state-tree/state-tree.ts'
 import type { RowMismatch } from '../store.ts'
 import type { MemoryTables } from './tables.ts'
 
-/** The rows are read in as many parts as there are partitions of so many digits. */
-const PART_DIGITS = 6
-const PARTS = FAN_OUT ** PART_DIGITS
+/** The rows are looked at in as many parts, by the first bits of their places. */
+const PART_BITS = 12
+const PARTS = 2 ** PART_BITS
 
 const partOf = (place: Place): number =>
-  ((place.charCodeAt(0) << 8) | place.charCodeAt(1)) >>> (16 - PART_DIGITS * DIGIT_BITS)
-const partitionOf = (part: number): Partition =>
-  part.toString(FAN_OUT).padStart(PART_DIGITS, '0') as Partition
+  ((place.charCodeAt(0) << 8) | place.charCodeAt(1)) >>> (16 - PART_BITS)
+
+/** The rows of one seq, and the chain below, as they were when they matched. */
+type Matched = { readonly previous: Digest; readonly transfers: readonly TransferRow[] }
 
 /** [CP6] Goes round all rows and all history, a share at a time. */
 export class Scrub {
   #part = 0
   #seq = 1
+  /** By the chain row. Rows are values: as long as the very same ones stand there, they need no new digests. */
+  readonly #matched = new WeakMap<ChainRow, Matched>()
 
   /** Rows that are not as the tree has them, in the parts whose turn it is. */
   rows(tables: MemoryTables, tree: StateTree, share: number): RowMismatch[] {
     const count = Math.min(PARTS, Math.ceil(share * PARTS))
     const first = this.#part
     this.#part = (first + count) % PARTS
+    const isDue = (place: Place) => (partOf(place) - first + PARTS) % PARTS < count
     const missing = new Map<Place, RowDigest>()
-    for (let i = 0; i < count; i++) {
-      for (const { place, digest } of tree.marksAt(partitionOf((first + i) % PARTS)))
-        missing.set(place, digest)
-    }
+    for (const { place, digest } of tree.marksAt(ROOT)) if (isDue(place)) missing.set(place, digest)
     const mismatches: RowMismatch[] = []
     for (const row of tables.stateRows()) {
-      const place = tables.placeOfRow(row)
-      if ((partOf(place) - first + PARTS) % PARTS >= count) continue
+      const { place, digest: found } = tables.markOf(row)
+      if (!isDue(place)) continue
       const expected = missing.get(place)
-      const found = rowDigestOf(encodeRow(row))
       missing.delete(place)
       if (expected === found) continue
       mismatches.push(digestMismatch({ table: row.table, key: keyOf(row).join('/') }, { expected, found }))
@@ -64,7 +62,7 @@ export class Scrub {
       this.#seq = seq + 1
       const previous = seq === 1 ? genesis : tables.chainRow(seq - 1)?.chain
       mismatches.push(
-        ...historyMismatches(seq, {
+        ...this.#mismatchesAt(seq, {
           previous,
           row: tables.chainRow(seq),
           transfers: tables.transfersAt(seq),
@@ -73,18 +71,32 @@ export class Scrub {
     }
     return mismatches
   }
+
+  #mismatchesAt(seq: number, found: HistoryAt): readonly RowMismatch[] {
+    const { previous, row, transfers } = found
+    const matched = row && this.#matched.get(row)
+    if (matched?.previous === previous && matched && isSame(matched.transfers, transfers)) return []
+    const mismatches = historyMismatches(seq, found)
+    if (row !== undefined && previous !== undefined && mismatches.length === 0) {
+      this.#matched.set(row, { previous, transfers: [...transfers] })
+    }
+    return mismatches
+  }
+}
+
+const isSame = (a: readonly TransferRow[], b: readonly TransferRow[]): boolean =>
+  a.length === b.length && a.every((row, index) => row === b[index])
+
+/** What stands at one seq. */
+type HistoryAt = {
+  /** Undefined: the chain row below is missing, which is that row's mismatch. */
+  readonly previous: Digest | undefined
+  readonly row: ChainRow | undefined
+  readonly transfers: readonly TransferRow[]
 }
 
 /** One seq's rows against each other and the chain below. */
-export function historyMismatches(
-  seq: number,
-  found: {
-    /** Undefined: the chain row below is missing, which is that row's mismatch. */
-    readonly previous: Digest | undefined
-    readonly row: ChainRow | undefined
-    readonly transfers: readonly TransferRow[]
-  },
-): RowMismatch[] {
+export function historyMismatches(seq: number, found: HistoryAt): RowMismatch[] {
   const { previous, row } = found
   const key = String(seq)
   if (row === undefined) return [{ table: 'chain', key, column: null, expected: 'a row', found: null }]

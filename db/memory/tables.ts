@@ -4,7 +4,7 @@ import { compareKeys, TABLES, type TableName, type Tables } from '../columns.ts'
 import type { GenesisRows } from '../genesis-rows.ts'
 import type { AccountRow, ChainRow, ClientRow, CustomerRow, PrincipalRow, TransferRow } from '../rows.ts'
 import type { Changes, HistoryQuery, RowSource } from '../state-machine/run-state.ts'
-import { type Place, placeOf, type RowChange, rowDigestOf } from '../state-tree/place.ts'
+import { type Place, placeOf, type RowChange, type RowMark, rowDigestOf } from '../state-tree/place.ts'
 import { mismatchesOf } from '../state-tree/repair.ts'
 import { encodeRow } from '../state-tree/row-codec.ts'
 import { keyOf, type RowKey, STATE_TABLES, type StateRow, type StateTable } from '../state-tree/state-row.ts'
@@ -48,6 +48,8 @@ export class MemoryTables implements RowSource {
   /** By the id of their rows. */
   readonly #tampered = new Map<string, Tampered>()
   readonly #places = new Map<string, Place>()
+  /** Rows are values: each is encoded and hashed once. */
+  readonly #marks = new WeakMap<StateRow['row'], RowMark>()
   #sum = 0n
 
   constructor({ accounts, customers, principals }: GenesisRows) {
@@ -99,14 +101,20 @@ export class MemoryTables implements RowSource {
     return rows
   }
 
+  clients(): readonly ClientRow[] {
+    return sorted('client_table', this.#rows.client_table.values())
+  }
+
+  principals(): readonly PrincipalRow[] {
+    return sorted('principals', this.#rows.principals.values())
+  }
+
   allRows(): AllRows {
-    const sorted = <T extends TableName>(table: T, rows: Iterable<Tables[T]>): Tables[T][] =>
-      [...rows].sort((a, b) => compareKeys(TABLES[table].key(a), TABLES[table].key(b)))
     return {
       accounts: sorted('accounts', this.#rows.accounts.values()),
       customers: sorted('customers', this.#rows.customers.values()),
-      principals: sorted('principals', this.#rows.principals.values()),
-      clients: sorted('client_table', this.#rows.client_table.values()),
+      principals: this.principals(),
+      clients: this.clients(),
       transfers: sorted('transfers', [...this.#transfers.values()].flat()),
       chain: sorted('chain', this.#chain.values()),
     }
@@ -170,8 +178,7 @@ export class MemoryTables implements RowSource {
     const changes = [...this.#written].map(([id, ref]): RowChange => {
       const tampered = this.#tampered.get(id)
       const row = tampered === undefined ? this.#find(ref) : tampered.left
-      const place = this.#placeOf(ref)
-      return row === undefined ? { place, digest: null } : { place, digest: rowDigestOf(encodeRow(row)) }
+      return row === undefined ? { place: this.#placeOf(ref), digest: null } : this.markOf(row)
     })
     this.#written.clear()
     return changes
@@ -183,8 +190,12 @@ export class MemoryTables implements RowSource {
     this.#tampered.clear()
   }
 
-  placeOfRow(row: StateRow): Place {
-    return this.#placeOf(refOf(row))
+  markOf(row: StateRow): RowMark {
+    const known = this.#marks.get(row.row)
+    if (known !== undefined) return known
+    const mark = { place: this.#placeOf(refOf(row)), digest: rowDigestOf(encodeRow(row)) }
+    this.#marks.set(row.row, mark)
+    return mark
   }
 
   /** A row that somebody changes, removes or adds by hand. `key` as a mismatch names it. */
@@ -294,6 +305,9 @@ export class MemoryTables implements RowSource {
     }
   }
 }
+
+const sorted = <T extends TableName>(table: T, rows: Iterable<Tables[T]>): Tables[T][] =>
+  [...rows].sort((a, b) => compareKeys(TABLES[table].key(a), TABLES[table].key(b)))
 
 /** Rows that a run writes, as it leaves them. */
 const writesOf = (changes: Changes): StateRow[] => [

@@ -104,11 +104,12 @@ export const MUTANTS: readonly Mutant[] = [
     replace: '    this.#making = null',
   },
   {
-    name: 'a lower view is adopted',
-    rule: 'VC3',
+    name: 'the O of a NEW-VIEW is not compared with the own one',
+    rule: 'VC2',
     file: `${CORE}/views.ts`,
-    find: 'return this.#pending ?? this.view',
-    replace: 'return this.view ?? this.#pending',
+    find: 'if (!this.#matches(newView, order)) return this.#refuse(newView)',
+    replace: 'if (newView.headers === null) return this.#refuse(newView)',
+    tests: ['test/scenarios/scenarios.test.ts'],
   },
   {
     name: 'the pending view is lost at a restart',
@@ -227,6 +228,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: `${CORE}/catch-up.ts`,
     find: 'words.count(digest) < this.#config.quorum.weak',
     replace: 'words.count(digest) < 1',
+    tests: ['test/scenarios/scenarios.test.ts', 'test/unit/core'],
   },
   {
     name: 'a state becomes stable before it is here',

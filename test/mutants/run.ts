@@ -75,7 +75,9 @@ async function requireClean(directory: string, mutants: readonly Mutant[]): Prom
   if (found !== undefined) throw new Error(`without any bug seed ${found.seed} fails: ${found.message}`)
 }
 
-const vitest = (tests: readonly string[]): string[] => ['node_modules/vitest/vitest.mjs', 'run', ...tests]
+function vitest(tests: readonly string[]): string[] {
+  return ['node_modules/vitest/vitest.mjs', 'run', ...tests]
+}
 
 async function withMutation<T>(directory: string, mutant: Mutant, work: () => Promise<T>): Promise<T> {
   const path = join(directory, mutant.file)

@@ -53,13 +53,32 @@ describe('whether a cluster can order', () => {
     expect(summary).toBe('no quorum: 2 of 4 replicas answer, 3 are needed (no answer from 1 and 3)')
   })
 
-  test('it cannot without its primary', () => {
+  test('it can without its primary, which is replaced, and says so', () => {
     expect(judge(rows(4, [0]))).toMatchObject({
-      orders: false,
-      summary: expect.stringMatching(/^no primary: replica 0/),
+      orders: true,
+      summary: expect.stringContaining(
+        'replica 0 leads view 0 and does not answer: the next request replaces it',
+      ),
     })
-    expect(judge(rows(4, [0], 2))).toMatchObject({ orders: true })
-    expect(judge(rows(4, [2], 6))).toMatchObject({ orders: false })
+    expect(judge(rows(4, [0], 2)).summary).not.toContain('leads')
+    expect(judge(rows(4, [2], 6)).summary).toContain('replica 2 leads view 6')
+  })
+
+  test('[D5] it cannot when those that may vote are too few', () => {
+    const recovering = (ids: readonly number[], down: readonly number[]) =>
+      rows(4, down).map((row) =>
+        row.report !== undefined && ids.includes(row.replica)
+          ? { ...row, report: { ...row.report, isAmnesiac: true } }
+          : row,
+      )
+    expect(judge(recovering([1], []))).toMatchObject({
+      orders: true,
+      summary: expect.stringContaining('0 more may fail'),
+    })
+    expect(judge(recovering([1], [2]))).toMatchObject({
+      orders: false,
+      summary: expect.stringContaining('1 lost the vote log'),
+    })
   })
 
   test('it says so when replicas contradict each other at one seq', () => {
