@@ -123,6 +123,7 @@ export class ReplicaProcess extends Host {
         append: (position, record, sync) => {
           this.#awaited = sync
           this.#log.append(position, record, sync)
+          this.#checks.views.onLogged(record)
         },
         flush: () => this.#log.flush(),
       },

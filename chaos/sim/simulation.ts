@@ -154,7 +154,9 @@ export class Simulation {
         !process.position.isAmnesiac,
     )
     // A database that crashed may have taken the change by hand back.
-    return isLevel && this.#live().every((machine) => !machine.isTampered || this.#hasModelRows(machine))
+    if (!isLevel) return false
+    const tampered = this.#live().filter(({ isTampered }) => isTampered)
+    return this.#unlikeModel(tampered) === undefined
   }
 
   /** All but liars that stopped. */
@@ -163,16 +165,16 @@ export class Simulation {
   }
 
   #checkRows(): void {
-    for (const machine of this.#live()) {
-      if (!this.#hasModelRows(machine)) {
-        throw new Violation('not-equal', `the rows of replica ${machine.replica} differ from the model's`)
-      }
-    }
+    const unlike = this.#unlikeModel(this.#live())
+    if (unlike === undefined) return
+    throw new Violation('not-equal', `the rows of replica ${unlike.replica} differ from the model's`)
   }
 
-  /** Every row of every table. */
-  #hasModelRows({ database }: Machine): boolean {
-    return rowsOf(database.store) === rowsOf(this.#checks.history.model)
+  /** The first that has not every row of every table as the model has it. */
+  #unlikeModel(machines: readonly Machine[]): Machine | undefined {
+    if (machines.length === 0) return undefined
+    const rows = rowsOf(this.#checks.history.model)
+    return machines.find(({ database }) => rowsOf(database.store) !== rows)
   }
 
   /** Per replica, where it stands and what it waits for. */

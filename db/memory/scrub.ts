@@ -74,8 +74,10 @@ export class Scrub {
 
   #mismatchesAt(seq: number, found: HistoryAt): readonly RowMismatch[] {
     const { previous, row, transfers } = found
-    const matched = row && this.#matched.get(row)
-    if (matched?.previous === previous && matched && isSame(matched.transfers, transfers)) return []
+    const matched = row === undefined ? undefined : this.#matched.get(row)
+    if (matched !== undefined && matched.previous === previous && isSame(matched.transfers, transfers)) {
+      return []
+    }
     const mismatches = historyMismatches(seq, found)
     if (row !== undefined && previous !== undefined && mismatches.length === 0) {
       this.#matched.set(row, { previous, transfers: [...transfers] })

@@ -47,10 +47,10 @@ export class PromiseCheck {
   #onVote(said: Said): void {
     const { type, view, seq, what } = said
     const key = keyOf(said)
+    this.#checkNotAmnesiac(`sends ${type}`)
     const before = this.#said.get(key)
     // Others' proof of a checkpoint may hold its own old part, and is passed on whole.
     if (type === 'checkpoint' && before === what) return
-    this.#checkNotAmnesiac(`sends ${type}`)
     if (type !== 'checkpoint' && view < this.#highestViewChange) {
       this.#broken(`sends ${type} in view ${view}, having sent VIEW-CHANGE for ${this.#highestViewChange}`)
     }
@@ -86,11 +86,11 @@ export class PromiseCheck {
 
   #onViewChange(message: ViewChange): void {
     const { newView, incarnation, digest } = message
+    this.#checkNotAmnesiac('sends VIEW-CHANGE')
     const key = `${newView}/${incarnation}`
     const before = this.#viewChanges.get(key)
     // As part of a NEW-VIEW's proof its own old one is passed on, whatever happened since.
     if (before === digest) return
-    this.#checkNotAmnesiac('sends VIEW-CHANGE')
     if (before !== undefined) this.#broken(`sends two VIEW-CHANGEs for view ${newView}`)
     if (this.#disk.durable('view-change', NO_SEQ, newView)?.message.digest !== digest) {
       this.#notDurable(`sends VIEW-CHANGE for view ${newView} without its record`)
@@ -114,8 +114,8 @@ export class PromiseCheck {
   }
 
   #onNewView({ view, digest }: NewView): void {
-    if (this.#newViews.get(view) === digest) return
     this.#checkNotAmnesiac('sends NEW-VIEW')
+    if (this.#newViews.get(view) === digest) return
     if (view < this.#highestViewChange) this.#broken(`sends NEW-VIEW for ${view}, which it gave up`)
     if (this.#disk.durable('new-view', NO_SEQ, view)?.message.digest !== digest) {
       this.#notDurable(`sends NEW-VIEW for view ${view} without its record`)

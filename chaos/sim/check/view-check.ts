@@ -2,6 +2,7 @@ import type { Header, Message, NewView, ViewChange } from '../../../protocol/mes
 import { quorumOf } from '../../../protocol/quorum.ts'
 import { NULL_BATCH_DIGEST } from '../../../protocol/signing.ts'
 import type { Digest, ReplicaId } from '../../../protocol/types.ts'
+import type { VoteRecord } from '../../../replica/core/vote-record.ts'
 import { Violation } from '../violation.ts'
 
 /** As many bodies are remembered; older ones no NEW-VIEW names any more. */
@@ -29,6 +30,11 @@ export class ViewCheck {
     else if (message.type === 'new-view' && message.replica === replica && !this.#exempt.has(replica)) {
       this.#check(message)
     }
+  }
+
+  /** An own VIEW-CHANGE stands from its record on: a crash may come before it is sent, and a NEW-VIEW may name it. */
+  onLogged(record: VoteRecord): void {
+    if (record.kind === 'view-change') this.#remember(record.message)
   }
 
   #remember(message: ViewChange): void {

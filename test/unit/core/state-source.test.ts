@@ -189,6 +189,23 @@ test('[CP4] with the connection the states are gone; fetchers are told', () => {
   expect(source.sent).toMatchObject([{ message: { type: 'partitions', isHeld: false } }])
 })
 
+test('[CP4] a state that a lost connection never took is taken over the next one', () => {
+  source.execute(2 * K + 3)
+  const ask = () => {
+    for (const peer of [1, 3]) {
+      source.source.onFetchCheckpoint(id(peer), { type: 'fetch-checkpoint', above: at(2 * K) })
+    }
+    source.outbox.nowMs += 2_000
+    source.source.onTick()
+    return source.outbox.drain().filter(({ type }) => type === 'take-checkpoint')
+  }
+  // The database is away: what is asked of it now is done by nobody, and answered by nothing.
+  expect(ask()).toHaveLength(1)
+  expect(ask()).toHaveLength(0)
+  source.source.onReconnected()
+  expect(ask()).toHaveLength(1)
+})
+
 test('[CP5] a gap in the vote log is not offered to be served', () => {
   source.source.onInstalled(at(5))
   expect(source.source.servedFrom).toBe(5)
