@@ -64,8 +64,13 @@ function childDigest(partition: Partition, child: Partition, node: PartitionNode
 async function transferHistory(from: Store, to: Store, target: TransferTarget): Promise<number> {
   let bytes = 0
   let { seq, chain }: { seq: number; chain: Digest } = target
-  for (;;) {
-    const entries = await from.readHistory({ upTo: seq as Seq, bytesMax: BYTES_PER_ANSWER })
+  const read = (upTo: number) => from.readHistory({ upTo: upTo as Seq, bytesMax: BYTES_PER_ANSWER })
+  for (let next = read(seq); ; ) {
+    const entries = await next
+    const last = entries.at(-1)
+    if (last === undefined) throw new Error(`seq ${seq} is not there`)
+    // The source reads on while this answer is staged.
+    next = last.seq > 1 ? read(last.seq - 1) : Promise.resolve([])
     for (const entry of entries) {
       if (entry.seq !== seq || chainDigestOfEntry(entry) !== chain)
         throw new Error(`seq ${seq} is not proven`)
@@ -73,6 +78,9 @@ async function transferHistory(from: Store, to: Store, target: TransferTarget): 
       chain = entry.previous
       seq -= 1
     }
-    if (await to.stageHistory(entries)) return bytes
+    if (await to.stageHistory(entries)) {
+      await next
+      return bytes
+    }
   }
 }

@@ -19,6 +19,9 @@ export type BenchOptions = {
   readonly fault?: BenchFault
   readonly rounds: number
   readonly micro?: boolean
+  readonly state?: boolean
+  readonly changed: number
+  readonly transferred: number
   readonly json?: boolean
 }
 
@@ -39,8 +42,14 @@ export function define(command: Command, exit: (code: ExitCode) => void): void {
       `on a new cluster: ${FAULTS.join(', ')} (kill -9 of one replica in each round; none: views that change)`,
       faultFrom,
     )
-    .option('--rounds <n>', 'of --fault primary and --fault backup', wholeNumber(1, 1_000), 5)
+    .option('--rounds <n>', 'of --state, --fault primary and --fault backup', wholeNumber(1, 1_000), 5)
     .option('--micro', 'measure the primitives instead: sign, verify, seal, encode, one consensus round')
+    .option(
+      '--state',
+      'measure checkpoints and state transfer between two databases instead, without a network',
+    )
+    .option('--changed <n>', 'accounts between two checkpoints of --state', wholeNumber(2, 1_000_000), 10_000)
+    .option('--transferred <n>', 'accounts that --state transfers', wholeNumber(2, 1_000_000), 100_000)
     .option('--json', 'print one JSON document')
     .addHelpText(
       'after',
@@ -51,6 +60,7 @@ export function define(command: Command, exit: (code: ExitCode) => void): void {
         'pbft bench --fault primary --rounds 5 --seconds 5',
         'pbft bench --fault backup --rate 3000',
         'pbft bench --micro',
+        'pbft bench --state --accounts 1000000 --changed 10000 --transferred 100000',
       )}
 
 transfer moves 1 between two random accounts; read asks for a balance; mixed is half transfers, 40% reads, and a few
@@ -73,6 +83,7 @@ function faultFrom(text: string): BenchFault {
 
 async function bench(options: BenchOptions): Promise<ExitCode> {
   if (options.micro === true) return (await import('../bench/micro.ts')).benchMicro(options)
+  if (options.state === true) return (await import('../bench/state.ts')).benchState(options)
   const { fault } = options
   if (fault !== undefined) {
     const { benchFaults } = await import('../bench/faults.ts')

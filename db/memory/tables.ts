@@ -134,9 +134,10 @@ export class MemoryTables implements RowSource {
   /** Returns what takes the changes back. */
   commit(changes: Changes): () => void {
     const undo = writesOf(changes).map((row) => {
-      const before = this.#find(refOf(row))
-      this.put(row)
-      return () => (before === undefined ? this.remove(row) : this.put(before))
+      const ref = refOf(row)
+      const before = this.#find(ref)
+      this.#write(ref, row)
+      return () => this.#write(ref, before)
     })
     for (const transfer of changes.transfers) this.#pushTransfer(transfer)
     for (const row of changes.chain) this.#chain.set(row.seq, row)
@@ -147,17 +148,18 @@ export class MemoryTables implements RowSource {
   }
 
   put(row: StateRow): void {
-    const ref = refOf(row)
-    this.#set(ref, row)
-    this.#written.set(idOf(ref), ref)
-    this.#tampered.delete(idOf(ref))
+    this.#write(refOf(row), row)
   }
 
   remove(row: StateRow): void {
-    const ref = refOf(row)
-    this.#set(ref, undefined)
-    this.#written.set(idOf(ref), ref)
-    this.#tampered.delete(idOf(ref))
+    this.#write(refOf(row), undefined)
+  }
+
+  #write(ref: Ref, row: StateRow | undefined): void {
+    const id = idOf(ref)
+    this.#set(ref, row)
+    this.#written.set(id, ref)
+    this.#tampered.delete(id)
   }
 
   /** [CP4] The suffix from `first` on is these entries' instead, in ascending order. */

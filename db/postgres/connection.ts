@@ -12,9 +12,9 @@ import type { KeptRows } from './load.ts'
 import { CoalescedReads } from './reads.ts'
 import { type RowTypeOids, rowTypeOids } from './row-arrays.ts'
 import { Session } from './session.ts'
+import type { Staging } from './staging.ts'
 import { COLUMNS, clientFrom, principalFrom } from './tables.ts'
 import { takeOver } from './takeover.ts'
-import type { Transfer } from './transfer.ts'
 import { loadTree } from './tree-load.ts'
 
 /** Whatever the server's defaults are: nothing here waits, and nothing may be ended for idling. */
@@ -58,7 +58,8 @@ export type Connection = {
   kept: Kept
   tree: KeptTree
   position: Position
-  transfer: Transfer | null
+  /** [CP4] Under way. */
+  transfer: Staging | null
   /** [CP6] History at this seq was found not to be as it was executed; null: nothing is known against it. */
   damagedFrom: number | null
 }

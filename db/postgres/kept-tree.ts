@@ -9,8 +9,10 @@ import type { StateTree } from '../state-tree/state-tree.ts'
 import { type RowMismatch, StoreError } from '../store.ts'
 import { nameOf, stateRow } from './stored-rows.ts'
 
-/** Some milliseconds' work; then other events have their turn. */
-const ROWS_PER_STEP = 128
+/** After so long other events have their turn. */
+const TURN_MS = 3
+/** Of less than half a millisecond each, of which a turn has as many as fit. */
+const ROWS_PER_STEP = 16
 
 /** Rows that were changed since the tree before, by nameOf; the last content of each. */
 type ChangedRows = Map<string, StateRow>
@@ -91,15 +93,17 @@ export class KeptTree {
 
   async #fold(tree: StateTree, changed: ChangedRows): Promise<StateTree> {
     const steps = tree.changing(marksOf(changed.values()), ROWS_PER_STEP)
-    for (;;) {
+    for (let turnMs = performance.now(); ; ) {
       const { done, value } = steps.next()
       if (done) {
         this.#tree = value
         this.#folding.shift()
         return value
       }
+      if (performance.now() - turnMs < TURN_MS) continue
       await setImmediate()
       if (this.#stopped) throw new StoreError('unavailable', 'the database connection was given up')
+      turnMs = performance.now()
     }
   }
 }

@@ -11,6 +11,8 @@ const OID = { bytea: 17, int8: 20, int4: 23, text: 25 } as const
 const ARRAY_HEAD_BYTES = 20
 const ROW_HEAD_BYTES = 8
 const COLUMN_HEAD_BYTES = 8
+/** What names, digests and results of a row take about, beyond 8 bytes for each column. */
+const ROW_TEXT_BYTES = 32
 
 /** The types that migrations/ make and rows are written as: tables' own, and those of changes to rows. */
 const ROW_TYPES = [
@@ -44,28 +46,32 @@ export type Column<Row> =
   | { readonly type: 'bytea'; readonly of: (row: Row) => Uint8Array | null }
 
 export function rowArray<Row>(oid: number, columns: readonly Column<Row>[], rows: readonly Row[]): Buffer {
-  const cells: Cell[] = []
-  let size = ARRAY_HEAD_BYTES + rows.length * (4 + ROW_HEAD_BYTES + columns.length * COLUMN_HEAD_BYTES)
-  for (const row of rows) {
-    for (const { of } of columns) {
-      const cell = of(row)
-      cells.push(cell)
-      size += bytesMax(cell)
-    }
-  }
-  const bytes = Buffer.allocUnsafe(size)
+  const perRow = 4 + ROW_HEAD_BYTES + columns.length * (COLUMN_HEAD_BYTES + 8)
+  let bytes: Buffer = Buffer.allocUnsafe(ARRAY_HEAD_BYTES + rows.length * (perRow + ROW_TEXT_BYTES))
   bytes.writeInt32BE(1, 0)
   bytes.writeInt32BE(0, 4)
   bytes.writeUInt32BE(oid, 8)
   bytes.writeInt32BE(rows.length, 12)
   let at = bytes.writeInt32BE(1, 16)
-  for (let next = 0; next < cells.length; ) {
+  for (const row of rows) {
     const start = at
-    at = bytes.writeInt32BE(columns.length, start + 4)
-    for (const { type } of columns) at = writeCell(bytes, type, cells[next++] ?? null, at)
+    at += ROW_HEAD_BYTES
+    for (const { type, of } of columns) {
+      const cell = of(row)
+      const end = at + COLUMN_HEAD_BYTES + bytesMax(cell)
+      if (end + perRow > bytes.length) bytes = enlarged(bytes, end + perRow)
+      at = writeCell(bytes, type, cell, at)
+    }
     bytes.writeInt32BE(at - start - 4, start)
+    bytes.writeInt32BE(columns.length, start + 4)
   }
   return bytes.subarray(0, at)
+}
+
+function enlarged(bytes: Buffer, length: number): Buffer {
+  const larger = Buffer.allocUnsafe(2 * length)
+  larger.set(bytes)
+  return larger
 }
 
 function bytesMax(cell: Cell): number {

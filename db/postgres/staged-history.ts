@@ -19,9 +19,19 @@ export type StagedBefore = {
 export class StagedHistory {
   /** No two of them overlap. */
   #segments: HistorySegment[] = []
+  /** Of all that was ever added, what is forgotten included. */
+  #lowest = Number.POSITIVE_INFINITY
+  #highest = 0
+
+  /** Whether something that was added may be at a seq from right below `low` up to `top`. */
+  mayHold({ low, top }: { readonly low: Seq; readonly top: Seq }): boolean {
+    return low - 1 <= this.#highest && top >= this.#lowest
+  }
 
   /** Returns the segment that the entries are now part of. What they overlap and do not continue is forgotten. */
   add(entries: HistorySegment, before: StagedBefore): HistorySegment {
+    this.#lowest = Math.min(this.#lowest, entries.low)
+    this.#highest = Math.max(this.#highest, entries.top)
     let whole = entries
     const apart: HistorySegment[] = []
     for (const segment of this.#segments) {

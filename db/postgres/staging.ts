@@ -1,29 +1,35 @@
 import type { LedgerEntry, Partition, PartitionNode } from '../../protocol/messages.ts'
 import type { Digest, Seq } from '../../protocol/types.ts'
-import type { TableName, Tables } from '../columns.ts'
+import type { Tables } from '../columns.ts'
 import { rowsOfEntry } from '../state-machine/ledger-entry.ts'
 import { decodeRows, type MarkedRow } from '../state-tree/partition-node.ts'
-import { type Place, ROOT, type RowChange, rangeOf } from '../state-tree/place.ts'
-import { STATE_TABLES, type StateTable } from '../state-tree/state-row.ts'
+import { PLACE_BYTES, type Place, ROOT, type RowChange, type RowMark } from '../state-tree/place.ts'
 import { differingChildren, type StateTree } from '../state-tree/state-tree.ts'
-import { StoreError, type TransferTarget } from '../store.ts'
-import { int8Array } from './arrays.ts'
-import { CELLS, PLACED_CELLS, type Placed } from './cells.ts'
+import { type RowMismatch, StoreError, type TransferTarget } from '../store.ts'
+import { CELLS } from './cells.ts'
+import { EMPTY_STAGED } from './install.ts'
+import { placeRows, putRightPaths } from './placed-rows.ts'
 import { type RowTypeOids, rowArray } from './row-arrays.ts'
 import type { Session } from './session.ts'
-import { type HistorySegment, StagedHistory } from './staged-history.ts'
+import { type HistorySegment, type StagedBefore, StagedHistory } from './staged-history.ts'
+import { misplaced, type StoredRow } from './stored-rows.ts'
 import { digestAt, STORED } from './tables.ts'
 
 /** What is staged in memory before it is written: neither a statement per partition, nor all of it. */
-const BUFFERED_BYTES_MAX = 1 << 20
+const BUFFERED_BYTES_MAX = 1 << 19
+/** More are repaired, and not named. */
+const NAMED_MAX = 1_000
 
-const STAGED_TABLES = [...STATE_TABLES, 'transfers', 'chain'] as const
-const TRUNCATE = `truncate staged_ranges, ${STAGED_TABLES.map((table) => `staged_${table}`).join(', ')}`
+/** A partition's rows to write, and places of rows that go. */
+type Replaced = { readonly rows: readonly MarkedRow[]; readonly gone: readonly Place[] }
 
 /** What is here, below and beside what is staged. */
 export type Ground = {
   readonly writer: Session
   readonly oids: RowTypeOids
+  readonly lastExecuted: Seq
+  /** Rows whose path is wrong. */
+  readonly misplaced: readonly StoredRow[]
   /** History below this seq is as it was executed. */
   readonly soundBelow: number
   /** The chain here, also at 0. */
@@ -31,36 +37,42 @@ export type Ground = {
 }
 
 /**
- * [CP4] A transfer under way. Whole partitions of the target's tree are laid over the tree here, and their rows are
- * written beside the tables: what is over the tree always is what is staged, so that after a move of the target only
- * what differs then is wanted again.
+ * [CP4] A transfer under way: one transaction, which installing commits and cancelling rolls back. Whole partitions of
+ * the target's tree are laid over the tree here, and their rows over the rows: what is over the tree always is what is
+ * written, so that after a move of the target only what differs then is wanted again. Everybody else reads what was
+ * there before. History waits beside its tables, since only the end tells where it goes on from what is here.
  */
 export class Staging {
   readonly #ground: Ground
   #target: TransferTarget
   #tree: StateTree
-  /** Partitions whose rows are not written yet; no two overlap. */
-  #buffer = new Map<Partition, readonly MarkedRow[]>()
+  /**
+   * Not written yet, and not in #tree: each partition alone would hash its way to the root again. Partitions that
+   * overlap are of different targets, and so never in one buffer.
+   */
+  #buffer = new Map<Partition, Replaced>()
   #bufferedBytes = 0
-  /** What the buffer does to the tree: at once, since each partition alone would hash its way to the root again. */
-  #changes: RowChange[] = []
   /** Of the write before; its failure shows at the next one. */
   #writing: Promise<void> = Promise.resolve()
   readonly #history = new StagedHistory()
-  /** Of an earlier target there may be rows where newer ones go. */
-  #moved = false
+  /** The highest of the targets before. */
+  #stagedUpTo = 0
+  readonly #repaired: RowMismatch[]
 
   private constructor(ground: Ground, args: { readonly target: TransferTarget; readonly tree: StateTree }) {
     this.#ground = ground
     this.#target = args.target
     this.#tree = args.tree
+    this.#repaired = ground.misplaced.slice(0, NAMED_MAX).map(misplaced)
   }
 
   static async begin(
     ground: Ground,
     args: { readonly target: TransferTarget; readonly tree: StateTree },
   ): Promise<Staging> {
-    await ground.writer.rows({ text: TRUNCATE })
+    await ground.writer.rows({ text: 'begin' })
+    await ground.writer.rows({ text: EMPTY_STAGED })
+    await putRightPaths(ground, ground.misplaced)
     return new Staging(ground, args)
   }
 
@@ -80,8 +92,8 @@ export class Staging {
 
   async move(target: TransferTarget): Promise<void> {
     await this.#flush()
+    this.#stagedUpTo = Math.max(this.#stagedUpTo, this.#target.seq)
     this.#target = target
-    this.#moved = true
     this.#history.endAt(target.seq)
   }
 
@@ -111,34 +123,35 @@ export class Staging {
     const read = entries.map(rowsOfEntry)
     const [newest, oldest] = [read[0]?.row, entries.at(-1)]
     if (newest === undefined || oldest === undefined) return false
-    const values = [String(oldest.seq), String(newest.seq)]
-    const { writer } = this.#ground
-    const before = await writer.rows({
-      text: 'select seq, chain from staged_chain where seq in ($1::bigint - 1, $2::bigint)',
-      values,
-    })
-    const chainOf = (seq: number) => before.find((row) => Number(row[0]) === seq)
-    const [below, atTop] = [chainOf(oldest.seq - 1), chainOf(newest.seq)].map(
-      (row) => row && digestAt(row, 1),
+    const staged = { top: newest.seq, chain: newest.chain, low: oldest.seq, previous: oldest.previous }
+    const before = this.#history.mayHold(staged)
+      ? await this.#takeBack(staged)
+      : { below: undefined, atTop: undefined }
+    const chain = read.map(({ row }) => row)
+    const transfers = read.flatMap((entry) => entry.transfers)
+    await this.#queue(() =>
+      Promise.all([this.#insertHistory('chain', chain), this.#insertHistory('transfers', transfers)]),
     )
-    await Promise.all([
-      writer.rows({ text: 'delete from staged_chain where seq between $1::bigint and $2::bigint', values }),
+    return this.#isGrounded(this.#history.add(staged, before))
+  }
+
+  /** Deletes what is staged of these seqs, and returns what it said of their chains. */
+  async #takeBack({ low, top }: Pick<HistorySegment, 'low' | 'top'>): Promise<StagedBefore> {
+    const { writer } = this.#ground
+    const values = [String(low), String(top)]
+    const range = 'where seq between $1::bigint and $2::bigint'
+    await this.#writing
+    const [chains] = await Promise.all([
       writer.rows({
-        text: 'delete from staged_transfers where seq between $1::bigint and $2::bigint',
+        text: 'select seq, chain from staged_chain where seq in ($1::bigint - 1, $2::bigint)',
         values,
       }),
-      this.#insertHistory(
-        'chain',
-        read.map(({ row }) => row),
-      ),
-      this.#insertHistory(
-        'transfers',
-        read.flatMap(({ transfers }) => transfers),
-      ),
+      writer.rows({ text: `delete from staged_chain ${range}`, values }),
+      writer.rows({ text: `delete from staged_transfers ${range}`, values }),
     ])
-    const { seq: top, chain } = newest
-    const staged = { top, chain, low: oldest.seq, previous: oldest.previous }
-    return this.#isGrounded(this.#history.add(staged, { below, atTop }))
+    const chainAt = (seq: number) =>
+      chains.filter((row) => Number(row[0]) === seq).map((row) => digestAt(row, 1))[0]
+    return { below: chainAt(low - 1), atTop: chainAt(top) }
   }
 
   /** Whether the history here goes on right below the segment, and is sound. */
@@ -147,92 +160,79 @@ export class Staging {
   }
 
   /** Writes what is left. Undefined while not all of the target is staged or here. */
-  async finish(): Promise<{ readonly ancestor: Seq } | undefined> {
+  async finish(): Promise<{ readonly ancestor: Seq; readonly repaired: readonly RowMismatch[] } | undefined> {
     await this.#flush()
     await this.#writing
     if (this.#tree.root !== this.#target.stateRoot || (await this.lacksHistory())) return undefined
     const { seq, chain } = this.#target
     const segment = this.#history.ending({ seq, chain })
-    return { ancestor: segment === undefined ? seq : ((segment.low - 1) as Seq) }
+    const ancestor = segment === undefined ? seq : ((segment.low - 1) as Seq)
+    return { ancestor, repaired: this.#repaired }
   }
 
   async discard(): Promise<void> {
     await this.#writing
-    await this.#ground.writer.rows({ text: TRUNCATE })
+    await this.#ground.writer.rows({ text: 'rollback' })
   }
 
+  /** Unchanged rows are left alone, unless another one goes, whose path they may have. */
   async #replace(partition: Partition, rows: readonly MarkedRow[], bytes: number): Promise<void> {
-    const isStaged = (place: Place) => rows.some(({ mark }) => mark.place === place)
-    for (const { place } of this.#tree.marksAt(partition)) {
-      if (!isStaged(place)) this.#changes.push({ place, digest: null })
-    }
-    for (const { mark } of rows) this.#changes.push(mark)
-    this.#buffer.set(partition, rows)
-    this.#bufferedBytes += bytes
+    const here = this.#tree.marksAt(partition)
+    const { changed, gone } = differences(here, rows)
+    this.#buffer.set(partition, { rows: gone.length > 0 ? rows : changed, gone })
+    this.#bufferedBytes += bytes + gone.length * PLACE_BYTES
     if (this.#bufferedBytes >= BUFFERED_BYTES_MAX) await this.#flush()
   }
 
-  /** Hands the buffer to the write, once the one before is done: at most two buffers are in memory. */
   async #flush(): Promise<void> {
-    const buffer = this.#buffer
-    this.#tree = this.#tree.changed(this.#changes)
-    this.#changes = []
+    const replaced = [...this.#buffer.values()]
     this.#buffer = new Map()
     this.#bufferedBytes = 0
+    if (replaced.length === 0) return
+    const rows = replaced.flatMap((part) => part.rows)
+    const gone = replaced.flatMap((part) => part.gone)
+    const changes: RowChange[] = gone.map((place) => ({ place, digest: null }))
+    for (const { mark } of rows) changes.push(mark)
+    this.#tree = this.#tree.changed(changes)
+    const { writer, oids, lastExecuted } = this.#ground
+    const explained = { executed: lastExecuted, target: this.#target.seq, stagedUpTo: this.#stagedUpTo }
+    await this.#queue(async () => {
+      const repaired = await placeRows({ writer, oids, rows, gone, explained })
+      this.#repaired.push(...repaired.slice(0, NAMED_MAX - this.#repaired.length))
+    })
+  }
+
+  /** Begins a write once the one before is done: what waits in memory is bounded. */
+  async #queue(write: () => Promise<unknown>): Promise<void> {
     await this.#writing
-    if (buffer.size === 0) return
-    this.#writing = this.#write(buffer)
+    this.#writing = write().then(() => undefined)
     // Whoever awaits #writing learns of it.
     this.#writing.catch(() => undefined)
   }
 
-  async #write(buffer: ReadonlyMap<Partition, readonly MarkedRow[]>): Promise<void> {
-    const { writer } = this.#ground
-    const ranges = [...buffer.keys()].map(rangeOf)
-    const values = [int8Array(ranges.map(({ from }) => from)), int8Array(ranges.map(({ to }) => to))]
-    const staged = [...buffer.values()].flat()
-    const statements: Promise<unknown>[] = [
-      writer.rows({
-        text: `insert into staged_ranges select * from unnest($1::bigint[], $2::bigint[])
-          on conflict (low) do update set high = greatest(staged_ranges.high, excluded.high)`,
-        values,
-      }),
-    ]
-    for (const table of STATE_TABLES) {
-      if (this.#moved) {
-        statements.push(
-          writer.rows({
-            text: `delete from staged_${table} t using unnest($1::bigint[], $2::bigint[]) as u (low, high)
-              where t.path between u.low and u.high`,
-            values,
-          }),
-        )
-      }
-      statements.push(this.#insertPlaced(table, rowsOf(staged, table)))
-    }
-    await Promise.all(statements)
-  }
-
-  async #insertPlaced<T extends StateTable>(table: T, rows: readonly Placed<Tables[T]>[]): Promise<void> {
-    if (rows.length === 0) return
-    await this.#insert(table, rowArray(this.#ground.oids[table], PLACED_CELLS[table], rows))
-  }
-
   async #insertHistory<T extends 'transfers' | 'chain'>(table: T, rows: readonly Tables[T][]): Promise<void> {
     if (rows.length === 0) return
-    await this.#insert(table, rowArray(this.#ground.oids[table], CELLS[table], rows))
-  }
-
-  async #insert(table: TableName, rows: Buffer): Promise<void> {
     await this.#ground.writer.rows({
       name: `stage-${table}`,
       text: `insert into staged_${table} (${STORED[table]}) select ${STORED[table]} from unnest($1::${table}[])`,
-      values: [rows],
+      values: [rowArray(this.#ground.oids[table], CELLS[table], rows)],
     })
   }
 }
 
-const rowsOf = <T extends StateTable>(rows: readonly MarkedRow[], table: T): Placed<Tables[T]>[] =>
-  rows.flatMap(({ row, mark }) =>
-    row.table === table ? [{ row: row.row as Tables[T], place: mark.place }] : [],
-  )
+/** What a partition's rows do to those that are there; both in the order of places. */
+function differences(
+  here: readonly RowMark[],
+  rows: readonly MarkedRow[],
+): { readonly changed: readonly MarkedRow[]; readonly gone: readonly Place[] } {
+  const changed: MarkedRow[] = []
+  const gone: Place[] = []
+  let at = 0
+  for (const row of rows) {
+    for (let mark = here[at]; mark && mark.place < row.mark.place; mark = here[++at]) gone.push(mark.place)
+    if (here[at]?.place !== row.mark.place) changed.push(row)
+    else if (here[at++]?.digest !== row.mark.digest) changed.push(row)
+  }
+  for (const { place } of here.slice(at)) gone.push(place)
+  return { changed, gone }
+}

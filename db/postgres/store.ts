@@ -18,7 +18,8 @@ import { loadRows } from './load.ts'
 import { mismatchesWith, tampered } from './mismatch.ts'
 import type { ReadAnswer } from './reads.ts'
 import { Scrub } from './scrub.ts'
-import { beginTransfer, installTransfer, readChainRow, type Transfer } from './transfer.ts'
+import type { Staging } from './staging.ts'
+import { beginTransfer, installTransfer, readChainRow } from './transfer.ts'
 import { writeStatement } from './write.ts'
 
 export type PostgresStoreOptions = {
@@ -139,12 +140,12 @@ export class PostgresStore implements Store {
   }
 
   async stagePartition(partition: Partition, node: PartitionNode): Promise<readonly Partition[]> {
-    const { staging } = this.#transfer()
+    const staging = this.#transfer()
     return this.#attempt('staging a partition', () => staging.stage(partition, node))
   }
 
   async stageHistory(entries: readonly LedgerEntry[]): Promise<boolean> {
-    const { staging } = this.#transfer()
+    const staging = this.#transfer()
     return this.#attempt('staging history', () => staging.stageHistory(entries))
   }
 
@@ -164,7 +165,7 @@ export class PostgresStore implements Store {
 
   async cancelTransfer(): Promise<void> {
     const connection = this.#idle('cancelTransfer')
-    const { staging } = this.#transfer()
+    const staging = this.#transfer()
     connection.transfer = null
     await this.#attempt('cancelling a transfer', () => staging.discard())
   }
@@ -235,7 +236,7 @@ export class PostgresStore implements Store {
     return connection
   }
 
-  #transfer(): Transfer {
+  #transfer(): Staging {
     const { transfer } = this.#connected()
     if (transfer === null) throw new StoreError('broken', 'no transfer is under way')
     return transfer

@@ -26,6 +26,16 @@ export const STORED: { readonly [T in TableName]: string } = {
   chain: COLUMNS.chain,
 }
 
+/** The columns of each table's primary key. */
+export const KEYS: { readonly [T in TableName]: readonly string[] } = {
+  accounts: ['id'],
+  customers: ['owner'],
+  principals: ['id'],
+  client_table: ['client', 'lane'],
+  transfers: ['seq', 'index'],
+  chain: ['seq'],
+}
+
 const integer = (row: TextRow, n: number): number => Number(column(row, n))
 
 /** bytea prints as \x and hex. */

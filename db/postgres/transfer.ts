@@ -12,9 +12,6 @@ import type { StoredRow } from './stored-rows.ts'
 import { COLUMNS, chainFrom } from './tables.ts'
 import { loadTree } from './tree-load.ts'
 
-/** [CP4] A transfer under way, and the rows whose path it puts right. */
-export type Transfer = { readonly staging: Staging; readonly misplaced: readonly StoredRow[] }
-
 /** [CP4] Begins a transfer, or moves the one under way. After a rescan nothing is staged any more. */
 export async function beginTransfer(
   connection: Connection,
@@ -22,12 +19,13 @@ export async function beginTransfer(
 ): Promise<{ readonly partitions: readonly Partition[]; readonly history: boolean }> {
   const { target, rescan, genesis } = args
   const misplaced = rescan ? await readAnew(connection, genesis) : []
+  if (rescan) await connection.transfer?.discard()
   if (connection.transfer === null || rescan) {
-    connection.transfer = { staging: await begun(connection, args), misplaced }
+    connection.transfer = await begun(connection, { target, genesis, misplaced })
   } else {
-    await connection.transfer.staging.move(target)
+    await connection.transfer.move(target)
   }
-  const { staging } = connection.transfer
+  const staging = connection.transfer
   return { partitions: staging.wanted, history: await staging.lacksHistory() }
 }
 
@@ -45,13 +43,18 @@ async function readAnew(connection: Connection, genesis: Digest): Promise<readon
 
 async function begun(
   connection: Connection,
-  { target, genesis }: { readonly target: TransferTarget; readonly genesis: Digest },
+  args: {
+    readonly target: TransferTarget
+    readonly genesis: Digest
+    readonly misplaced: readonly StoredRow[]
+  },
 ): Promise<Staging> {
+  const { target, genesis, misplaced } = args
   const { writer, reader, oids, position, damagedFrom } = connection
   const soundBelow = damagedFrom ?? position.lastExecuted + 1
   const chainAt = async (seq: Seq) => (seq === 0 ? genesis : (await readChainRow(reader, seq))?.chain)
   return Staging.begin(
-    { writer, oids, soundBelow, chainAt },
+    { writer, oids, lastExecuted: position.lastExecuted, misplaced, soundBelow, chainAt },
     { target, tree: await connection.tree.current() },
   )
 }
@@ -62,20 +65,20 @@ async function begun(
  */
 export async function installTransfer(
   connection: Connection,
-  { staging, misplaced }: Transfer,
+  staging: Staging,
 ): Promise<readonly RowMismatch[] | undefined> {
-  const { writer, reader, oids, epoch, position: from } = connection
+  const { writer, reader, epoch, position: from } = connection
   const finished = await staging.finish()
   if (finished === undefined) return undefined
   const { target, tree } = staging
-  const repaired = await install({ writer, oids, epoch, from, target, misplaced, ...finished })
+  const { ancestor, repaired } = finished
+  const rewritten = await install({ writer, epoch, from, target, ancestor })
   connection.position = { lastExecuted: target.seq, chain: target.chain }
   connection.kept = await loadKept(reader)
   connection.tree = new KeptTree(tree)
   connection.transfer = null
   connection.damagedFrom = null
-  await staging.discard()
-  return repaired
+  return [...repaired, ...rewritten]
 }
 
 export async function readChainRow(reader: Session, seq: Seq): Promise<ChainRow | undefined> {

@@ -1,9 +1,10 @@
 import type { Request } from '../../protocol/messages.ts'
-import type { Lane, LogPosition, ReplicaId, RequestNumber, Seq, View } from '../../protocol/types.ts'
+import type { LogPosition, ReplicaId, RequestNumber, Seq, View } from '../../protocol/types.ts'
 import { type CoreConfig, type CoreCrypto, peersOf } from './config.ts'
 import type { Incarnations } from './incarnations.ts'
 import type { SlotLog } from './log.ts'
 import type { Outbox } from './outbox.ts'
+import { RECOVER_LANE } from './request-rules.ts'
 
 /** RECOVER is sent again after so many STATUS ticks without its execution. */
 const RESEND_TICKS = 5
@@ -120,7 +121,7 @@ export class Amnesia {
       this.#votesFrom = view
       this.#recover = this.#crypto.request({
         client: this.#config.self,
-        lane: 0 as Lane,
+        lane: RECOVER_LANE,
         number: this.#number,
         operations: [{ kind: 'recover', view }],
       })
@@ -138,6 +139,18 @@ export class Amnesia {
   #executedAt(): Seq | null {
     const own = this.#incarnations.of(this.#config.self)
     return own?.incarnation === this.#number ? own.seq : null
+  }
+
+  /**
+   * After each step. True when a RECOVER of an earlier run, whose clock was ahead, was executed after all: this replica
+   * stands by all that it said since, and says it under that incarnation, or its VIEW-CHANGEs would be void. The
+   * database tells it again after a restart.
+   */
+  renew(): boolean {
+    const known = this.#incarnations.of(this.#config.self)?.incarnation ?? 0
+    if (!this.isVoting || known <= this.#incarnation) return false
+    this.#incarnation = known
+    return true
   }
 
   /** After each step. True once: the votes of this incarnation may begin, now that the log says so durably [D1]. */

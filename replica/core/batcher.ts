@@ -9,13 +9,13 @@ import type { Incarnations } from './incarnations.ts'
 import type { SlotLog } from './log.ts'
 import type { NormalCase } from './normal-case.ts'
 import type { Outbox } from './outbox.ts'
-import { requestClaim, requestRefusal } from './request-rules.ts'
+import { RECOVER_LANE, requestClaim, requestRefusal } from './request-rules.ts'
 
 /** Batches committed but not visible yet, in slots, beyond which the primary gathers instead of proposing. */
 const BACKLOG_MAX = 16
 /**
  * [CP4] Each RECOVER makes the primary fill up to L + K numbers; a replica that asks again sooner than this is refused.
- * The primary is the more lenient, so that no backup waits for what its primary would refuse.
+ * The primary is the more lenient, so that no backup waits for what its primary would refuse [NC8].
  */
 const RECOVER_EVERY_MS_MIN = { backup: 10_000, primary: 5_000 }
 
@@ -33,7 +33,9 @@ export class Batcher {
   readonly #normalCase: NormalCase
   readonly #incarnations: Incarnations
   /** When a RECOVER of each replica was executed here, on the step's clock. */
-  readonly #recoveredMs = new Map<PrincipalId, number>()
+  readonly #executedMs = new Map<PrincipalId, number>()
+  /** When this replica learnt of its last one: by executing it, from a state that it installed, or at its start. */
+  readonly #learntMs = new Map<PrincipalId, number>()
   readonly #pending = new Map<CheckId, { readonly from: PrincipalId; readonly request: Request }>()
   /** Never used before in this view, also across restarts [D1]. */
   #nextSeq: Seq
@@ -88,14 +90,28 @@ export class Batcher {
   }
 
   #isTooSoon({ client }: Request): boolean {
-    const lastMs = isReplica(client) ? this.#recoveredMs.get(client) : undefined
-    if (lastMs === undefined) return false
-    const { primary, backup } = RECOVER_EVERY_MS_MIN
-    return this.#outbox.nowMs - lastMs < (this.#normalCase.isPrimary ? primary : backup)
+    if (!isReplica(client)) return false
+    const { isPrimary } = this.#normalCase
+    const lastMs = (isPrimary ? this.#executedMs : this.#learntMs).get(client)
+    const everyMs = isPrimary ? RECOVER_EVERY_MS_MIN.primary : RECOVER_EVERY_MS_MIN.backup
+    return lastMs !== undefined && this.#outbox.nowMs - lastMs < everyMs
   }
 
+  /** Executed here. */
   onRecovered(incarnations: readonly Incarnation[]): void {
-    for (const { replica } of incarnations) this.#recoveredMs.set(replica, this.#outbox.nowMs)
+    for (const { replica } of incarnations) this.#executedMs.set(replica, this.#outbox.nowMs)
+    this.onIncarnationsLearnt(incarnations)
+  }
+
+  /**
+   * [NC8] A later RECOVER that is held would be refused now, and the primary refuses it: nobody is judged by it. Who
+   * needs it sends it again.
+   */
+  onIncarnationsLearnt(incarnations: Iterable<Incarnation>): void {
+    for (const { replica } of incarnations) {
+      this.#learntMs.set(replica, this.#outbox.nowMs)
+      this.#table.letGo({ client: replica, lane: RECOVER_LANE })
+    }
   }
 
   onVerified(check: CheckId, valid: readonly boolean[]): boolean {

@@ -109,6 +109,11 @@ export class Checkpoints {
     return newest
   }
 
+  /** States that the database holds already, though their roots are not known yet. */
+  get taking(): Iterable<Seq> {
+    return this.#taking
+  }
+
   /** [CP6] Set until a repair is installed. */
   get divergence(): Divergence | null {
     return this.#divergence

@@ -60,6 +60,15 @@ export class ClientTable {
     this.#waiting.add(key, request.number)
   }
 
+  /** What this lane holds is not asked for any more. */
+  letGo(of: { readonly client: PrincipalId; readonly lane: number }): void {
+    const key = laneKey(of)
+    const held = this.#held.get(key)
+    if (held === undefined) return
+    this.#held.delete(key)
+    this.#waiting.executed(key, held.number)
+  }
+
   /** What waits to be ordered, in order of arrival. */
   get held(): Iterable<Request> {
     return this.#held.values()

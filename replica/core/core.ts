@@ -107,6 +107,7 @@ export class ReplicaCore {
     const { amnesia, views, transfer, execution, source, batcher, timer } = this.#parts
     this.#followStable()
     if (amnesia.settle()) views.onVotingAgain()
+    if (amnesia.renew()) views.onIncarnationRenewed()
     this.#takeEarly()
     transfer.advance()
     execution.advance()
@@ -137,6 +138,7 @@ export class ReplicaCore {
     const { catchUp, outbox, source, transfer } = this.#parts
     switch (event.type) {
       case 'start':
+        this.#parts.batcher.onIncarnationsLearnt(this.#parts.incarnations.all())
         return catchUp.start()
       case 'message':
         return this.#onMessage(event.from, event.message)
@@ -292,10 +294,10 @@ export class ReplicaCore {
   #onExecuted({ seq, chain, lanes, incarnations }: Extract<Event, { type: 'executed' }>): void {
     const { execution, checkpoints, catchUp, reads, batcher } = this.#parts
     execution.onExecuted(seq, chain)
-    for (const entry of lanes) this.#answer(entry)
-    this.#parts.normalCase.onExecuted(seq)
     this.#parts.incarnations.learn(incarnations)
     batcher.onRecovered(incarnations)
+    for (const entry of lanes) this.#answer(entry)
+    this.#parts.normalCase.onExecuted(seq)
     checkpoints.onExecuted(seq)
     catchUp.onExecuted()
     reads.onExecuted()
@@ -348,8 +350,9 @@ export class ReplicaCore {
 
   /** [CP4] The database jumped to a certified state. */
   #onInstalled(event: Extract<Event, { type: 'state-installed' }>): void {
-    const { checkpoints, transfer, catchUp } = this.#parts
+    const { checkpoints, transfer, catchUp, incarnations, batcher } = this.#parts
     this.#installed = event.database.lastExecuted
+    batcher.onIncarnationsLearnt(incarnations.newIn(event.database.incarnations))
     this.#takeDatabase(event.database)
     markExecuted(event.database, this.#parts)
     this.#parts.normalCase.onInstalled(event.database.lastExecuted)

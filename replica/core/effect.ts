@@ -57,7 +57,7 @@ export type Effect =
     }
   /** [CP3] Hold the state after the last run, beside those at multiples of K, which are held without being asked for. */
   | { readonly type: 'take-checkpoint' }
-  /** Let go of every held state but these. */
+  /** Let go of every held state but these, some of which are still being taken. */
   | { readonly type: 'keep-checkpoints'; readonly seqs: readonly Seq[] }
   /** [CP1] Nothing at or below `upTo` is needed from the vote log any more. */
   | { readonly type: 'collect-garbage'; readonly upTo: Seq }

@@ -132,6 +132,8 @@ export class HeldStates {
     if (kept.length === this.#held.size) return
     this.#held.clear()
     for (const seq of kept) this.#held.add(seq)
-    this.#outbox.effect({ type: 'keep-checkpoints', seqs: kept.sort((a, b) => a - b) })
+    // At full load the next one is being taken whenever one becomes stable.
+    const seqs = [...new Set([...kept, ...this.#checkpoints.taking])].sort((a, b) => a - b)
+    this.#outbox.effect({ type: 'keep-checkpoints', seqs })
   }
 }

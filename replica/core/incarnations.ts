@@ -18,6 +18,13 @@ export class Incarnations {
     }
   }
 
+  /** Those that are not known here. */
+  newIn(incarnations: readonly Incarnation[]): Incarnation[] {
+    return incarnations.filter(
+      ({ replica, incarnation }) => incarnation > (this.of(replica)?.incarnation ?? 0),
+    )
+  }
+
   of(replica: ReplicaId): Incarnation | undefined {
     return this.#byReplica.get(replica)
   }

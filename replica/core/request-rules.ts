@@ -1,7 +1,10 @@
 import type { Batch, Request } from '../../protocol/messages.ts'
-import { isReplica } from '../../protocol/types.ts'
+import { isReplica, type Lane } from '../../protocol/types.ts'
 import type { CoreConfig } from './config.ts'
 import type { Claim, RejectionCode } from './effect.ts'
+
+/** [D5] A replica has this one. */
+export const RECOVER_LANE = 0 as Lane
 
 /** [AU3] What a client is said to have signed. */
 export const requestClaim = (request: Request): Claim => ({
@@ -24,7 +27,7 @@ export function requestRefusal(request: Request, config: CoreConfig): RejectionC
 function recoverRefusal({ client, lane, operations }: Request, { quorum }: CoreConfig): RejectionCode | null {
   if (client >= quorum.n) return 'not-admitted'
   const [operation, ...more] = operations
-  return lane === 0 && more.length === 0 && operation?.kind === 'recover' ? null : 'not-admitted'
+  return lane === RECOVER_LANE && more.length === 0 && operation?.kind === 'recover' ? null : 'not-admitted'
 }
 
 /** [NC3] The bounds of genesis on a whole batch. */

@@ -335,6 +335,11 @@ export class Views {
     this.#batcher.onViewEntered(this.#normalCase.orderedUpTo)
   }
 
+  /** [D5] The VIEW-CHANGE that is out is void by now: one for the next view takes its place. */
+  onIncarnationRenewed(): void {
+    if (this.#pending !== null) this.#giveUp((this.#pending + 1) as View)
+  }
+
   // --- handing on
 
   /** [VC5] What a peer's STATUS shows it to lack of the way to a view. */

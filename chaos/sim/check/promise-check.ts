@@ -47,10 +47,10 @@ export class PromiseCheck {
   #onVote(said: Said): void {
     const { type, view, seq, what } = said
     const key = keyOf(said)
-    this.#checkNotAmnesiac(`sends ${type}`)
     const before = this.#said.get(key)
-    // Others' proof of a checkpoint may hold its own old part, and is passed on whole.
+    // The proof of a stable checkpoint may hold its own old part, and is passed on whole, by an amnesiac, too.
     if (type === 'checkpoint' && before === what) return
+    this.#checkNotAmnesiac(`sends ${type}`)
     if (type !== 'checkpoint' && view < this.#highestViewChange) {
       this.#broken(`sends ${type} in view ${view}, having sent VIEW-CHANGE for ${this.#highestViewChange}`)
     }
@@ -89,7 +89,7 @@ export class PromiseCheck {
     this.#checkNotAmnesiac('sends VIEW-CHANGE')
     const key = `${newView}/${incarnation}`
     const before = this.#viewChanges.get(key)
-    // As part of a NEW-VIEW's proof its own old one is passed on, whatever happened since.
+    // As part of a NEW-VIEW's proof its own old one is passed on, whatever view it asked for since.
     if (before === digest) return
     if (before !== undefined) this.#broken(`sends two VIEW-CHANGEs for view ${newView}`)
     if (this.#disk.durable('view-change', NO_SEQ, newView)?.message.digest !== digest) {

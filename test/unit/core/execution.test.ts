@@ -88,6 +88,8 @@ test('[CP4] what was committed behind that run counts as soon as the run ends', 
   execution.onExecuted(seq(2), ZERO_DIGEST)
   expect(execution.has(seq(2))).toBe(true)
   expect(handedOut()).toEqual([3, 4, 5])
+  for (const at of [3, 4, 5]) execution.onExecuted(seq(at), ZERO_DIGEST)
+  expect(execution.backlog).toBe(0)
 })
 
 test('[NC5] a database that skips one is a fault of ours', () => {

@@ -65,6 +65,16 @@ test('[CP3] the newest stable state and newer ones are kept, older ones let go',
   expect([...source.held.keys()]).toEqual([4 * K, 5 * K])
 })
 
+test('[CP3] nor is one let go of whose root is still being computed when an older one becomes stable', () => {
+  source.execute(3 * K)
+  // 4K is executed, and held; that its root is known comes later.
+  source.held.set(at(4 * K), source.tree)
+  source.execution.reset({ lastExecuted: at(4 * K), chain: chainAt(4 * K) })
+  source.checkpoints.onExecuted(at(4 * K))
+  for (const from of [1, 2]) source.deliver(from, checkpointOf(from, stateAt(3 * K)))
+  expect([...source.held.keys()]).toEqual([3 * K, 4 * K])
+})
+
 test('[CP3] a lease pins the state, and the vote log above it, until it ends', () => {
   source.deliver(3, fetchRoot(2 * K))
   moveTo(10 * K)

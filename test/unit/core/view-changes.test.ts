@@ -72,6 +72,7 @@ test('[VC2] of each primary the names of one NEW-VIEW are wanted: its newer ones
   receive(said(1, 17))
   for (const one of named) viewChanges.want(replicaId(1), one.newView, [one])
   expect(named.map((one) => receive(one))).toEqual([false, false, true])
+  expect(viewChanges.complete(replicaId(1))).toEqual(named.slice(2))
 })
 
 test('[VC2] what a NEW-VIEW named is not wanted any more when it is not under check', () => {
@@ -111,6 +112,13 @@ test('[VC5] one for another view than the NEW-VIEW stands for nothing', () => {
   expect(viewChanges.complete(replicaId(1))).toBeNull()
   receive(said(2, 9))
   expect(receive(real)).toBe(false)
+  expect(viewChanges.complete(replicaId(1))).toBeNull()
+})
+
+test('[VC5] nor when it comes after the NEW-VIEW that names it', () => {
+  const real = said(2, 1)
+  viewChanges.want(replicaId(1), view(5), [real])
+  expect(receive(real)).toBe(true)
   expect(viewChanges.complete(replicaId(1))).toBeNull()
 })
 
