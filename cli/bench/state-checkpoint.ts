@@ -15,6 +15,8 @@ export type CheckpointCost = {
   readonly pauseMs: number
   /** Of the first checkpoint, without anything beside it. */
   readonly aloneMs: number
+  /** Of this process meanwhile, user and system. */
+  readonly aloneCpuMs: number
 }
 
 /** [CP3] Changes so many accounts and holds the state, twice: beside execution, and alone. */
@@ -38,6 +40,7 @@ export async function checkpointCost(
   const totalMs = await root
   store.keepCheckpoints([])
   at = await changeAccounts(store, { first: first + changed, changed, lastExecuted: at })
+  const cpuBefore = process.cpuUsage()
   const aloneStartedMs = performance.now()
   const alone = await store.takeCheckpoint()
   let isAlone = true
@@ -52,8 +55,10 @@ export async function checkpointCost(
     pauseMs = Math.max(pauseMs, performance.now() - turnMs)
   }
   const aloneMs = await aloneRoot
+  const { user, system } = process.cpuUsage(cpuBefore)
+  const aloneCpuMs = (user + system) / 1_000
   store.keepCheckpoints([])
-  return { totalMs, stoppedMs, pauseMs, aloneMs, lastExecuted: at }
+  return { totalMs, stoppedMs, pauseMs, aloneMs, aloneCpuMs, lastExecuted: at }
 }
 
 /** Returns the last seq. */

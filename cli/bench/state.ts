@@ -1,5 +1,6 @@
 import { table } from '../../client/format.ts'
 import { EXIT, type ExitCode } from '../exit-code.ts'
+import { UsageError } from '../failure.ts'
 import { grouped } from '../words.ts'
 import { fetchedBytes } from './state-bytes.ts'
 import { changeAccounts, checkpointCost } from './state-checkpoint.ts'
@@ -34,19 +35,27 @@ export type StateBenchResult = {
   readonly connectMs: number
   readonly checkpointMs: Spread
   readonly checkpointAloneMs: Spread
+  readonly checkpointAloneCpuMs: Spread
   readonly stoppedMs: Spread
   readonly pauseMs: Spread
   readonly transferRowsPerSecond: Spread
+  /** Of this process, both stores' sides. */
+  readonly transferCpuMs: Spread
   readonly fetchedNeighboursPart: number
   readonly fetchedRandomPart: number
 }
 
-/** [CP2] [CP3] [CP4] What holding and transferring state costs on this machine, without a network. */
+/**
+ * [CP2] [CP3] [CP4] What holding and transferring state costs on this machine, without a network.
+ * @throws UsageError
+ */
 export async function benchState(options: StateBenchOptions): Promise<ExitCode> {
   const { json = false } = options
+  const { accounts = 1_000_000, changed = 10_000 } = options
+  if (2 * changed > accounts) throw new UsageError('--changed: at most half of --accounts')
   const result = await measureState({
-    accounts: options.accounts ?? 1_000_000,
-    changed: options.changed ?? 10_000,
+    accounts,
+    changed,
     transferred: options.transferred ?? 100_000,
     rounds: options.rounds ?? 5,
   })
@@ -61,14 +70,15 @@ async function measureState(
   const server = await benchServer()
   try {
     const checkpoints = await measureCheckpoints(server, size)
-    const rowsPerSecond: number[] = []
+    const transfers: { readonly ms: number; readonly cpuMs: number }[] = []
     for (let round = 0; round < size.rounds; round++)
-      rowsPerSecond.push(await measureTransfer(server, size.transferred))
+      transfers.push(await measureTransfer(server, size.transferred))
     const fetched = fetchedBytes(size.accounts)
     return {
       ...size,
       ...checkpoints,
-      transferRowsPerSecond: spreadOf(rowsPerSecond),
+      transferRowsPerSecond: spreadOf(transfers.map(({ ms }) => (1_000 * size.transferred) / ms)),
+      transferCpuMs: spreadOf(transfers.map(({ cpuMs }) => cpuMs)),
       fetchedNeighboursPart: fetched.neighboursPart,
       fetchedRandomPart: fetched.randomPart,
     }
@@ -99,13 +109,17 @@ async function measureCheckpoints(
     connectMs,
     checkpointMs: spreadOf(costs.map(({ totalMs }) => totalMs)),
     checkpointAloneMs: spreadOf(costs.map(({ aloneMs }) => aloneMs)),
+    checkpointAloneCpuMs: spreadOf(costs.map(({ aloneCpuMs }) => aloneCpuMs)),
     stoppedMs: spreadOf(costs.map(({ stoppedMs }) => stoppedMs)),
     pauseMs: spreadOf(costs.map(({ pauseMs }) => pauseMs)),
   }
 }
 
-/** Two stores, one of which executed what changed all accounts; rows a second. */
-async function measureTransfer(server: Server, transferred: number): Promise<number> {
+/** Between two stores, one of which executed what changed all accounts. */
+async function measureTransfer(
+  server: Server,
+  transferred: number,
+): Promise<{ readonly ms: number; readonly cpuMs: number }> {
   const genesis = genesisWith(transferred)
   const [from, to] = [await server.store(genesis), await server.store(genesis)]
   try {
@@ -114,8 +128,10 @@ async function measureTransfer(server: Server, transferred: number): Promise<num
     await changeAccounts(from, { first: 0, changed: transferred, lastExecuted: 0 })
     const { lastExecuted, chain, stateRoot } = await from.takeCheckpoint()
     const target = { seq: lastExecuted, chain, stateRoot: await stateRoot }
+    const cpuBefore = process.cpuUsage()
     const { ms } = await transferState(from, to, target)
-    return (1_000 * transferred) / ms
+    const { user, system } = process.cpuUsage(cpuBefore)
+    return { ms, cpuMs: (user + system) / 1_000 }
   } finally {
     await Promise.all([from.close(), to.close()])
   }
@@ -137,9 +153,11 @@ function print(result: StateBenchResult): void {
         ['connect, with all rows read', `${(result.connectMs / 1_000).toFixed(1)} s`],
         ['checkpoint, executing beside it', ms(result.checkpointMs)],
         ['checkpoint, alone', ms(result.checkpointAloneMs)],
+        ['its CPU of this process', ms(result.checkpointAloneCpuMs)],
         ['execution stopped for it', ms(result.stoppedMs)],
         ['longest turn of the root', ms(result.pauseMs)],
         [`transfer of ${grouped(result.transferred)} rows`, `${middle} [${low} - ${high}] rows/s`],
+        ['its CPU of this process', ms(result.transferCpuMs)],
         ['fetched for 1 % missing, neighbours', part(result.fetchedNeighboursPart)],
         ['fetched for 1 % missing, random', part(result.fetchedRandomPart)],
       ],

@@ -25,6 +25,9 @@ export type BenchOptions = {
   readonly json?: boolean
 }
 
+/** As given: what --accounts is when it is not depends on what is measured. */
+type Given = Omit<BenchOptions, 'accounts'> & { readonly accounts?: number }
+
 export function define(command: Command, exit: (code: ExitCode) => void): void {
   command
     .option('--cluster <directory>', 'a running cluster (default: a new one, removed at the end)')
@@ -33,7 +36,11 @@ export function define(command: Command, exit: (code: ExitCode) => void): void {
     .option('--workload <kind>', `one of ${WORKLOADS.join(', ')}`, workloadFrom, 'transfer')
     .option('--seconds <s>', 'how long to measure', wholeNumber(1, 86_400), 10)
     .option('--warmup <s>', 'how long to run before that', wholeNumber(0, 3_600), 2)
-    .option('--accounts <n>', 'how many accounts', wholeNumber(2, 1_000_000), 10_000)
+    .option(
+      '--accounts <n>',
+      'how many accounts (default: 10,000; of --state 1,000,000)',
+      wholeNumber(2, 1_000_000),
+    )
     .option('--replicas <n>', 'of the new cluster', wholeNumber(4, 100), 4)
     .option('--seed <n>', 'which operations are drawn', wholeNumber(0, 2 ** 31), 1)
     .option('--rate <ops>', 'operations per second at most', wholeNumber(1, 1_000_000))
@@ -66,7 +73,7 @@ export function define(command: Command, exit: (code: ExitCode) => void): void {
 transfer moves 1 between two random accounts; read asks for a balance; mixed is half transfers, 40% reads, and a few
 deposits and withdrawals. Latencies are those of calls that were answered; errors are calls that were not.`,
     )
-    .action(async (options: BenchOptions) => exit(await bench(options)))
+    .action(async (options: Given) => exit(await bench(options)))
 }
 
 function workloadFrom(text: string): Workload {
@@ -81,9 +88,10 @@ function faultFrom(text: string): BenchFault {
   return found
 }
 
-async function bench(options: BenchOptions): Promise<ExitCode> {
-  if (options.micro === true) return (await import('../bench/micro.ts')).benchMicro(options)
-  if (options.state === true) return (await import('../bench/state.ts')).benchState(options)
+async function bench(given: Given): Promise<ExitCode> {
+  if (given.micro === true) return (await import('../bench/micro.ts')).benchMicro(given)
+  if (given.state === true) return (await import('../bench/state.ts')).benchState(given)
+  const options: BenchOptions = { ...given, accounts: given.accounts ?? 10_000 }
   const { fault } = options
   if (fault !== undefined) {
     const { benchFaults } = await import('../bench/faults.ts')

@@ -152,7 +152,7 @@ export class Batcher {
     while (this.#log.contains(this.#nextSeq)) {
       if (this.#nextSeq - 1 - this.#execution.frontier >= inFlightMax) return
       if (this.#execution.frontier - this.#execution.lastExecuted >= BACKLOG_MAX) return
-      if (this.#table.heldCount === 0 && this.#nextSeq > this.#fillUpTo()) return
+      if (this.#table.heldCount === 0 && this.#nextSeq > this.fillUpTo) return
       const requests = this.#table.next({ operationsMax, bytesMax })
       const seq = this.#nextSeq
       this.#nextSeq = (seq + 1) as Seq
@@ -166,7 +166,7 @@ export class Batcher {
   }
 
   /** [D5] An idle cluster moves on with null batches, so that a replica that forgot its votes may vote again. */
-  #fillUpTo(): number {
+  get fillUpTo(): number {
     const { checkpointInterval: k, logWindow } = this.#config
     let upTo = 0
     for (const { seq } of this.#incarnations.all())

@@ -125,13 +125,16 @@ export class ReplicaCore {
 
   /** [NC8] [VC4] */
   #awaited() {
-    const { amnesia, views, normalCase, transfer, waiting, execution } = this.#parts
+    const { amnesia, views, normalCase, transfer, waiting, execution, batcher } = this.#parts
     if (!amnesia.isVoting) return null
     const { pending } = views
     if (pending !== null) return views.isNewViewDue ? { what: 'new-view' as const, a: pending, b: 0 } : null
     if (normalCase.isPrimary || transfer.isActive) return null
-    const oldest = waiting.oldest(execution.frontier)
-    return oldest === null ? null : { what: 'request' as const, a: oldest.key, b: oldest.number }
+    const { frontier } = execution
+    const oldest = waiting.oldest(frontier)
+    if (oldest !== null) return { what: 'request' as const, a: oldest.key, b: oldest.number }
+    // [D5] An idle order is filled, number by number, by whoever is the primary.
+    return batcher.fillUpTo > frontier ? { what: 'fill' as const, a: 0, b: frontier } : null
   }
 
   #route(event: Event): void {

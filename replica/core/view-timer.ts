@@ -6,8 +6,12 @@ const GROWTH_MAX = 16
 /** T shrinks to no less than this many times the longest wait that was seen lately. */
 const HEADROOM = 4
 
-/** What is waited for: a request to be committed, or a NEW-VIEW. Another one restarts the timer in full. */
-export type Awaited = { readonly what: 'request' | 'new-view'; readonly a: number; readonly b: number }
+/** What is waited for: a request or a fill to be committed, or a NEW-VIEW. Another one restarts the timer in full. */
+export type Awaited = {
+  readonly what: 'request' | 'fill' | 'new-view'
+  readonly a: number
+  readonly b: number
+}
 
 /**
  * [NC8] [VC4] The one length T that a primary has to commit the oldest request, and a new primary to send its NEW-VIEW. It
