@@ -10,7 +10,7 @@ import { type RowMismatch, StoreError } from '../store.ts'
 import { nameOf, stateRow } from './stored-rows.ts'
 
 /** After so long other events have their turn. */
-const TURN_MS = 3
+const TURN_MS = 2
 /** Of less than half a millisecond each, of which a turn has as many as fit. */
 const ROWS_PER_STEP = 16
 
