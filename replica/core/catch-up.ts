@@ -64,6 +64,8 @@ export class CatchUp {
   /** Of the last tick, to see whether anything moved. */
   #before: { readonly executed: Seq; readonly frontier: Seq }
   #idleMs = 0
+  /** Nothing was committed or executed between the last two ticks. */
+  #isStalled = false
 
   constructor(args: {
     config: CoreConfig
@@ -111,6 +113,7 @@ export class CatchUp {
     const now = this.#position()
     const moved = now.executed !== this.#before.executed || now.frontier !== this.#before.frontier
     this.#before = now
+    this.#isStalled = !moved
     this.#idleMs += this.#config.statusBusyMs
     this.#failed.clear()
     this.#progress.onTick()
@@ -135,6 +138,14 @@ export class CatchUp {
     return this.#progress.target > this.#execution.frontier
   }
 
+  /**
+   * Proofs are asked for of f+1 that are ahead; and where nothing moves of a single one, too: it may be the only one that
+   * got the last COMMITs, while the votes for them are of a view that was given up, or of replicas that forgot them.
+   */
+  get #mayAsk(): boolean {
+    return this.isBehind || (this.#isStalled && this.#progress.furthest > this.#execution.frontier)
+  }
+
   /** [CP4] This replica is behind, and nobody's log reaches down to what it lacks: state must be fetched. */
   get isBeyondMessages(): boolean {
     return this.#beyondTicks >= BEYOND_TICKS && this.#isUnserved()
@@ -150,7 +161,7 @@ export class CatchUp {
 
   /** Something is accepted here and not committed, or others are ahead. */
   #incomplete(): boolean {
-    if (this.isBehind) return true
+    if (this.#mayAsk) return true
     for (const { voting, committed } of this.#log.all()) {
       if (voting.accepted !== null && committed === null) return true
     }
@@ -159,7 +170,7 @@ export class CatchUp {
 
   /** Who was asked a whole tick ago and brought nothing, or drips, is replaced by the next. */
   #judgeGiver(): boolean {
-    if (this.#askedAtTick === null || this.#asked === null || !this.isBehind) return false
+    if (this.#askedAtTick === null || this.#asked === null || !this.#mayAsk) return false
     if (this.#brought === 0) this.#progress.onSilent(this.#asked.source)
     else if (this.#brought >= BROUGHT_MIN || !this.#answering) return false
     this.#asked = null
@@ -182,7 +193,7 @@ export class CatchUp {
 
   #wanted(): BodiesWanted | null {
     const { frontier, lastExecuted, redoing, isPaused } = this.#execution
-    if (redoing || isPaused || !this.isBehind || frontier - lastExecuted >= AHEAD_MAX / 2) return null
+    if (redoing || isPaused || !this.#mayAsk || frontier - lastExecuted >= AHEAD_MAX / 2) return null
     if (!this.#progress.canServe(this.#giver as ReplicaId, frontier)) this.#chooseGiver()
     return this.#giver === this.#config.self ? null : { source: this.#giver as ReplicaId, after: frontier }
   }

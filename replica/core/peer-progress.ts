@@ -55,6 +55,15 @@ export class PeerProgress {
     return executed.sort((a, b) => b - a)[this.#config.quorum.weak - 1] ?? 0
   }
 
+  /** As far as anybody says to have executed, and did not fail to bring when it was asked. */
+  get furthest(): number {
+    let furthest = 0
+    for (const { lastExecuted, silent } of this.#claims.values()) {
+      if (silent < SILENT_MAX && lastExecuted > furthest) furthest = lastExecuted
+    }
+    return furthest
+  }
+
   /** Whether `peer` can bring what follows `frontier`, by its own word and by what it brought so far. */
   canServe(peer: ReplicaId, frontier: Seq): boolean {
     const claim = this.#claims.get(peer)

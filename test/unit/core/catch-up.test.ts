@@ -270,3 +270,15 @@ test('[CP5] what is remembered of executed batches is bounded', () => {
   expect(halts(bring(0, committed(5, batchOf('theirs'))))).toEqual([])
   expect(halts(bring(0, committed(3 * K, batchOf('theirs'))))).toEqual([['conflicting-commit', 3 * K]])
 })
+
+test('[CP5] a single replica that says it is ahead is asked when nothing moves, and given up when it brings nothing', () => {
+  const seen: boolean[] = []
+  for (let ticks = 0; ticks < 12; ticks++) {
+    statusFrom(0, 90, 0)
+    seen.push(asked(tick()) !== null)
+  }
+  expect(seen).toContain(true)
+  expect(seen.slice(-3)).toEqual([false, false, false])
+  expect(catchUp.isBehind).toBe(false)
+  expect(catchUp.isBeyondMessages).toBe(false)
+})
