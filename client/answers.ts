@@ -1,13 +1,13 @@
 import type { AccountId, Operation, OperationResult, ReadValue } from '../protocol/operations.ts'
 import { seq } from '../protocol/types.ts'
-import type { Answer } from './effects.ts'
+import type { Answer, Travelled } from './effects.ts'
 
 /** Undefined unless there is one result for each operation. */
 export function resultsAnswer(
   operations: readonly Operation[],
-  results: readonly OperationResult[],
+  { results, travelled }: { readonly results: readonly OperationResult[]; readonly travelled: Travelled },
 ): Answer | undefined {
-  return results.length === operations.length ? { kind: 'results', results } : undefined
+  return results.length === operations.length ? { kind: 'results', results, travelled } : undefined
 }
 
 /** A read that goes the ordered way [NC7]. */
@@ -17,10 +17,10 @@ export const balanceOperations = (accounts: readonly AccountId[]): Operation[] =
 /** Answers to `balance` operations in the form of a quorum read; undefined when they are none. */
 export function valuesAnswer(
   operations: readonly Operation[],
-  results: readonly OperationResult[],
+  { results, travelled }: { readonly results: readonly OperationResult[]; readonly travelled: Travelled },
 ): Answer | undefined {
   const values = operations.map((operation, index) => readValueOf(operation, results[index]))
-  return values.every((value) => value !== undefined) ? { kind: 'values', values } : undefined
+  return values.every((value) => value !== undefined) ? { kind: 'values', values, travelled } : undefined
 }
 
 function readValueOf(operation: Operation, result: OperationResult | undefined): ReadValue | undefined {

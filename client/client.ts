@@ -18,7 +18,7 @@ import { openConnection } from './connection.ts'
 import { type ClientLimits, clientConfigOf } from './context.ts'
 import { ClientCore } from './core.ts'
 import { ClientDriver } from './driver.ts'
-import type { Answer, Observation, RequestOutcome } from './effects.ts'
+import type { Answer, Observation, RequestOutcome, Travelled } from './effects.ts'
 import { IndeterminateError, NoQuorumError, ProtocolError, RefusedError } from './errors.ts'
 import { type ClusterFiles, loadClusterFiles } from './files.ts'
 import { type RequestSize, requestRoomOf } from './request-size.ts'
@@ -186,27 +186,40 @@ export class Bank {
   /** Operations in one request, executed in this order, each with a result of its own, refusals among them. */
   async submit(
     operations: readonly Operation[],
-    { timeoutMs = this.#callTimeoutMs }: CallOptions = {},
+    options: CallOptions = {},
   ): Promise<readonly OperationResult[]> {
+    return (await this.submitTraced(operations, options)).results
+  }
+
+  /** `submit`, with the request in which the operations travelled: names their place in the order for ever. */
+  async submitTraced(
+    operations: readonly Operation[],
+    { timeoutMs = this.#callTimeoutMs }: CallOptions = {},
+  ): Promise<{ readonly results: readonly OperationResult[]; readonly travelled: Travelled }> {
     for (const operation of operations) checkOperation(operation)
     const answer = await this.#driver.call(
       (core, deadlineMs) => core.submit(operations, deadlineMs),
       timeoutMs,
     )
-    return expectKind(answer, 'results').results
+    return expectKind(answer, 'results')
   }
 
   /**
    * Balances and row versions of one state [NC7]; null for an account that does not exist.
    * @throws UnavailableError
    */
-  async read(
+  async read(accounts: readonly AccountId[], options: CallOptions = {}): Promise<readonly ReadValue[]> {
+    return (await this.readTraced(accounts, options)).values
+  }
+
+  /** `read`, with the request in which it travelled; null: a quorum read, which is none. */
+  async readTraced(
     accounts: readonly AccountId[],
     { timeoutMs = this.#callTimeoutMs }: CallOptions = {},
-  ): Promise<readonly ReadValue[]> {
+  ): Promise<{ readonly values: readonly ReadValue[]; readonly travelled: Travelled | null }> {
     for (const account of accounts) accountOf(account)
     const answer = await this.#driver.call((core, deadlineMs) => core.read(accounts, deadlineMs), timeoutMs)
-    return expectKind(answer, 'values').values
+    return expectKind(answer, 'values')
   }
 
   /**

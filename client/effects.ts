@@ -1,7 +1,7 @@
 import type { Message, Read, Request } from '../protocol/messages.ts'
 import type { OperationResult, ReadValue, RequestName } from '../protocol/operations.ts'
 import type { PrincipalId, ReplicaId, View } from '../protocol/types.ts'
-import type { ClientError } from './errors.ts'
+import type { ClientError, RequestSlice } from './errors.ts'
 
 declare const brand: unique symbol
 /** One call of submit, read or lookup. */
@@ -31,9 +31,21 @@ export type RequestOutcome =
   /** A later request of the lane has replaced the entry that would tell. */
   | { readonly kind: 'unknown' }
 
+/** Which request a call travelled in, and which part of it is the call's. */
+export type Travelled = { readonly request: RequestName; readonly slice: RequestSlice }
+
 export type Answer =
-  | { readonly kind: 'results'; readonly results: readonly OperationResult[] }
-  | { readonly kind: 'values'; readonly values: readonly ReadValue[] }
+  | {
+      readonly kind: 'results'
+      readonly results: readonly OperationResult[]
+      readonly travelled: Travelled
+    }
+  /** `travelled` is null of a quorum read, which is no request [NC7]. */
+  | {
+      readonly kind: 'values'
+      readonly values: readonly ReadValue[]
+      readonly travelled: Travelled | null
+    }
   | { readonly kind: 'outcome'; readonly outcome: RequestOutcome }
 
 export type Observation =

@@ -7,7 +7,7 @@ import { resultsAnswer, valuesAnswer } from './answers.ts'
 import { Attempt } from './attempt.ts'
 import type { Call } from './calls.ts'
 import { type ClientContext, makeRequest } from './context.ts'
-import type { Clock, RequestOutcome } from './effects.ts'
+import type { Clock, RequestOutcome, Travelled } from './effects.ts'
 import { IndeterminateError, ProtocolError, type RequestSlice, UnavailableError } from './errors.ts'
 import type { QueuedCall } from './operation-queue.ts'
 import type { Verdict } from './reply-certificate.ts'
@@ -182,14 +182,18 @@ export class Lane {
     }
     const results = decodeResults(verdict.result) ?? []
     for (const { queued, slice } of parts) {
-      this.#answer(queued, results.slice(slice.offset, slice.offset + slice.count))
+      const travelled = { request: attempt.name, slice }
+      this.#answer(queued, { results: results.slice(slice.offset, slice.offset + slice.count), travelled })
     }
     this.#answerLookups(attempt.name, executed(verdict.result))
   }
 
-  #answer({ call, operations, isRead }: QueuedCall, results: readonly OperationResult[]): void {
+  #answer(
+    { call, operations, isRead }: QueuedCall,
+    said: { readonly results: readonly OperationResult[]; readonly travelled: Travelled },
+  ): void {
     const { calls } = this.#context
-    const answer = isRead ? valuesAnswer(operations, results) : resultsAnswer(operations, results)
+    const answer = isRead ? valuesAnswer(operations, said) : resultsAnswer(operations, said)
     if (answer !== undefined) calls.resolve(call, answer)
     else calls.reject(call, new ProtocolError('a quorum agreed on results that this version cannot read'))
   }

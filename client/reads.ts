@@ -128,7 +128,7 @@ export class Reads {
       if (!waiting.call.live) return false
       const values = answersIt ? places.flatMap((place) => reply.values[place] ?? []) : null
       if (votes.cast(from, values) >= quorum && values !== null) {
-        this.#context.calls.resolve(waiting.call, { kind: 'values', values })
+        this.#context.calls.resolve(waiting.call, { kind: 'values', values, travelled: null })
         if (!read.resent) this.#latency.sample(nowMs - read.sentMs)
         return false
       }

@@ -104,3 +104,16 @@ test('close rejects what is open', async () => {
   open.pop()
   await expect(call).rejects.toMatchObject({ code: 'indeterminate', why: 'closed' })
 })
+
+test('[NC1] a traced call says which request it travelled in, and which part of it is its own', async () => {
+  const { bank } = await start()
+  const deposit = { kind: 'deposit', account: 'A', amount: 1n } as const
+  const [one, other] = await Promise.all([
+    bank.submitTraced([deposit]),
+    bank.submitTraced([deposit, deposit]),
+  ])
+  expect(one.travelled.slice).toEqual({ offset: 0, count: 1 })
+  expect(other.travelled).toEqual({ request: one.travelled.request, slice: { offset: 1, count: 2 } })
+  expect(one.travelled.request.client).toBe(bank.client)
+  await expect(bank.readTraced(['A'])).resolves.toMatchObject({ values: [{ balance: 3n }], travelled: null })
+})
