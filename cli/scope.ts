@@ -55,15 +55,21 @@ export function onEndSignal(listener: (signal: NodeJS.Signals) => void): () => v
 
 /**
  * Runs `work` and then everything that it deferred: when it returns, throws, is interrupted by a signal, or when
- * something is thrown that nobody catches.
+ * something is thrown that nobody catches. `finishes`: the work sees to the first signal itself, by the scope's own, and
+ * only a second one interrupts it.
  * @throws InterruptedError after the cleanup, when a signal came
  */
-export async function withScope<T>(work: (scope: Scope) => Promise<T>): Promise<T> {
+export async function withScope<T>(
+  work: (scope: Scope) => Promise<T>,
+  { finishes = false }: { readonly finishes?: boolean } = {},
+): Promise<T> {
   const scope = new Scope()
   const { promise: cut, reject } = Promise.withResolvers<never>()
   const stopListening = onEndSignal((signal) => {
-    if (!scope.signal.aborted) process.stderr.write('\nstopping ...\n')
+    const isFirst = !scope.signal.aborted
+    if (isFirst) process.stderr.write(finishes ? '\nfinishing; again to break off ...\n' : '\nstopping ...\n')
     scope.abort()
+    if (isFirst && finishes) return
     reject(new InterruptedError(`interrupted by ${signal}`))
   })
   process.on('uncaughtException', reject)

@@ -8,6 +8,7 @@ import { examples } from '../arguments.ts'
 import { claimKey } from '../client-key.ts'
 import { EXIT, type ExitCode } from '../exit-code.ts'
 import { DEFAULT_CLUSTER, invocation } from '../invocation.ts'
+import { roleOf } from '../role.ts'
 import { listed } from '../words.ts'
 
 type Options = { readonly cluster: string; readonly json?: boolean }
@@ -68,14 +69,6 @@ function toCells({ replica, address, report }: StatusRow): string[] {
     address,
     `${database.url}${database.connected ? '' : ' (not connected)'}`,
   ]
-}
-
-/** What it does now; a view change and a fetched state pass by themselves. */
-function roleOf({ replica, primary, view, highestViewChange, isAmnesiac, transfer }: ReplicaReport): string {
-  if (isAmnesiac) return 'recovering votes'
-  if (transfer !== null) return `fetching ${transfer.seq}`
-  if (highestViewChange > view) return `changing to ${highestViewChange}`
-  return replica === primary ? 'primary' : 'backup'
 }
 
 const toJson = ({ replica, address, report }: StatusRow) =>

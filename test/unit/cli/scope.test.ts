@@ -46,3 +46,24 @@ test('what is deferred after the end is ended at once', async () => {
   scope.defer(() => ended.push('late'))
   expect(ended).toEqual(['late'])
 })
+
+test('work that finishes by itself: the first signal is its own to see, the second interrupts it', async () => {
+  const finished = withScope(
+    async (scope) => {
+      process.emit('SIGINT')
+      expect(scope.signal.aborted).toBe(true)
+      return 'what there is'
+    },
+    { finishes: true },
+  )
+  await expect(finished).resolves.toBe('what there is')
+  const broken = withScope(
+    async () => {
+      process.emit('SIGINT')
+      process.emit('SIGINT')
+      return new Promise<never>(() => undefined)
+    },
+    { finishes: true },
+  )
+  await expect(broken).rejects.toBeInstanceOf(InterruptedError)
+})
