@@ -98,12 +98,19 @@ function databasesOf(
     return places.map(({ postgresPort }) => ({
       kind: 'embedded',
       port: postgresPort,
+      connectPort: null,
       ...secrets(),
       dataDirectory: null,
     }))
   }
   if (postgres.length === 1 && how === 'docker') {
-    return places.map(({ postgresPort }) => ({ kind: 'docker', image, port: postgresPort, ...secrets() }))
+    return places.map(({ postgresPort }) => ({
+      kind: 'docker',
+      image,
+      port: postgresPort,
+      connectPort: null,
+      ...secrets(),
+    }))
   }
   return databasesByUrl(postgres, replicas)
 }

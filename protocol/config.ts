@@ -190,11 +190,15 @@ const clusterSchema = v.strictObject({
 })
 export type ClusterFile = v.InferOutput<typeof clusterSchema>
 
+/** What the replica connects to instead of its server's own port, where something stands between; null: nothing does. */
+const connectPortSchema = v.nullable(portSchema)
+
 const databaseSchema = v.variant('kind', [
   /** A server of this replica's own, started and stopped with it; data below the bundle unless the path says else. */
   v.strictObject({
     kind: v.literal('embedded'),
     port: portSchema,
+    connectPort: connectPortSchema,
     user: v.string(),
     password: v.string(),
     /** Where the server's files are; null: `postgres` below the bundle. */
@@ -204,6 +208,7 @@ const databaseSchema = v.variant('kind', [
     kind: v.literal('docker'),
     image: v.string(),
     port: portSchema,
+    connectPort: connectPortSchema,
     user: v.string(),
     password: v.string(),
   }),

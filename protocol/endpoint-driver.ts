@@ -1,5 +1,6 @@
 import type { ChannelCrypto } from './channel/crypto.ts'
 import { type ChannelEvent, Endpoint, type EndpointConfig } from './channel/endpoint.ts'
+import { type Clock, type StopTimer, systemClock } from './clock.ts'
 import type { PrincipalId } from './types.ts'
 import { openUdp } from './udp.ts'
 
@@ -27,14 +28,16 @@ export async function startEndpoint(args: {
   readonly config: EndpointConfig
   readonly crypto: ChannelCrypto
   readonly onEvents: (events: readonly ChannelEvent[]) => void
+  readonly clock?: Clock
 }): Promise<RunningEndpoint> {
+  const { clock = systemClock } = args
   const endpoint = new Endpoint(args.config, args.crypto)
-  let timer: NodeJS.Timeout | undefined
+  let timer: StopTimer | undefined
   let timerAtMs = Number.POSITIVE_INFINITY
   let scheduled = false
   let open = true
   const connected = new Set<PrincipalId>()
-  const nowMs = () => performance.now()
+  const nowMs = () => clock.nowMs()
 
   const udp = await openUdp({
     host: args.host,
@@ -70,11 +73,11 @@ export async function startEndpoint(args: {
   function arm(): void {
     const atMs = open ? (endpoint.nextTimeoutMs() ?? Number.POSITIVE_INFINITY) : Number.POSITIVE_INFINITY
     if (timer !== undefined && Math.abs(atMs - timerAtMs) < TIMER_SLACK_MS) return
-    clearTimeout(timer)
+    timer?.()
     timer = undefined
     timerAtMs = atMs
     if (atMs === Number.POSITIVE_INFINITY) return
-    timer = setTimeout(
+    timer = clock.setTimer(
       () => {
         timer = undefined
         flush()
@@ -101,7 +104,7 @@ export async function startEndpoint(args: {
       for (const peer of connected) endpoint.disconnect(peer, nowMs())
       for (const { to, bytes } of endpoint.poll(nowMs()).datagrams) udp.send(to, bytes)
       open = false
-      clearTimeout(timer)
+      timer?.()
       await udp.close()
     },
   }

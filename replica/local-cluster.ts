@@ -13,6 +13,7 @@ import { bundleOf, clusterPaths } from './local-cluster/layout.ts'
 import { servingPid } from './local-cluster/process-identity.ts'
 import { type ReplicaExit, ReplicaProcess, type SpawnOptions } from './local-cluster/replica-process.ts'
 import { bundlePaths, loadBundle } from './runtime/bundle.ts'
+import type { ControlCommand } from './runtime/control.ts'
 import { openDatabase } from './runtime/database.ts'
 
 /** How soon a replica that somebody else started is noticed. */
@@ -63,13 +64,15 @@ export const portTaken = (
     { cause },
   )
 
+type ClusterOptions = Pick<SpawnOptions, 'archive' | 'control' | 'trace' | 'noteSynced'>
+
 /** Replica processes and their databases on one machine: started together, stopped together. */
 export class LocalCluster {
   readonly directory: string
   readonly genesis: Genesis
   readonly cluster: ClusterFile
   readonly #claim: ClusterClaim
-  readonly #archive: boolean
+  readonly #options: ClusterOptions
   readonly #onEvent: (event: LocalClusterEvent) => void
   /** Running, or starting. */
   readonly #processes = new Map<number, ReplicaProcess>()
@@ -83,25 +86,25 @@ export class LocalCluster {
     readonly directory: string
     readonly files: { readonly genesis: Genesis; readonly cluster: ClusterFile }
     readonly claim: ClusterClaim
-    readonly archive: boolean
+    readonly options: ClusterOptions
     readonly onEvent: (event: LocalClusterEvent) => void
   }) {
     this.directory = args.directory
     this.genesis = args.files.genesis
     this.cluster = args.files.cluster
     this.#claim = args.claim
-    this.#archive = args.archive
+    this.#options = args.options
     this.#onEvent = args.onEvent
   }
 
-  /** Nothing runs yet. `archive`: segments that are cut off the vote logs are kept. @throws ConfigError @throws AlreadyRunningError */
+  /** Nothing runs yet. `options`: of every replica that is started. @throws ConfigError @throws AlreadyRunningError */
   static async open(
     directory: string,
     onEvent: (event: LocalClusterEvent) => void = () => undefined,
-    { archive = false }: Pick<SpawnOptions, 'archive'> = {},
+    options: ClusterOptions = {},
   ): Promise<LocalCluster> {
     const files = await loadCluster(directory)
-    return new LocalCluster({ directory, files, claim: ClusterClaim.take(directory), archive, onEvent })
+    return new LocalCluster({ directory, files, claim: ClusterClaim.take(directory), options, onEvent })
   }
 
   get #ids(): number[] {
@@ -149,7 +152,7 @@ export class LocalCluster {
     if (this.#processes.has(id)) throw new Error(`replica ${id} is running already`)
     this.#requireNotStopping()
     const replica = await ReplicaProcess.spawn(id, bundleOf(this.directory, id), {
-      archive: this.#archive,
+      ...this.#options,
       ...options,
       onNotice: (text) => this.#onEvent({ kind: 'notice', replica: id, text }),
     })
@@ -167,10 +170,34 @@ export class LocalCluster {
 
   /** SIGKILL: nothing of the process survives, its database server does. Resolves when it is gone. */
   async killReplica(id: number): Promise<void> {
-    const replica = this.#processes.get(id)
-    if (replica === undefined) throw new Error(`replica ${id} is not running`)
+    const replica = this.#running(id)
     replica.kill('SIGKILL')
     await replica.exited
+  }
+
+  /** SIGTERM, and SIGKILL when that does not do: the replica ends in order, with its database server. */
+  async terminateReplica(id: number): Promise<void> {
+    await this.#running(id).stop()
+  }
+
+  /** SIGSTOP, and SIGCONT: it stands still, and goes on as if nothing had been. */
+  pauseReplica(id: number): void {
+    this.#running(id).kill('SIGSTOP')
+  }
+
+  resumeReplica(id: number): void {
+    this.#running(id).kill('SIGCONT')
+  }
+
+  /** @throws ControlError */
+  async control(id: number, command: ControlCommand): Promise<void> {
+    await this.#running(id).control(command)
+  }
+
+  #running(id: number): ReplicaProcess {
+    const replica = this.#processes.get(id)
+    if (replica === undefined) throw new Error(`replica ${id} is not running`)
+    return replica
   }
 
   #onExit(replica: ReplicaProcess, exit: ReplicaExit): void {

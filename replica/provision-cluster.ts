@@ -22,7 +22,7 @@ import { VoteLog } from './runtime/vote-log/vote-log.ts'
 
 /** What a new cluster is to be; one address and one database per replica, in order of their ids. */
 export type ClusterPlan = {
-  readonly addresses: readonly { readonly host: string; readonly port: number }[]
+  readonly addresses: Addresses
   readonly databases: readonly DatabaseConfig[]
   /** Tellers that genesis admits: each connected program needs an identity of its own. At least 1. */
   readonly clients: number
@@ -31,12 +31,20 @@ export type ClusterPlan = {
   /** K; undefined: the default. */
   readonly checkpointInterval?: number | undefined
   readonly tuning?: Partial<Tuning> | undefined
+  /** Whether replicas may be told to lie. */
+  readonly allowByzantine?: boolean | undefined
+  /** Per replica: where it reaches each of them, itself included, when something stands between; else `addresses`. */
+  readonly routes?: readonly Addresses[] | undefined
 }
+
+type Addresses = readonly { readonly host: string; readonly port: number }[]
 
 /** The texts of a cluster's files. The private ones hold secrets. */
 export type ClusterTexts = {
   readonly genesis: string
   readonly cluster: string
+  /** Each replica's own cluster file. */
+  readonly clusters: readonly string[]
   readonly clients: readonly string[]
   readonly replicas: readonly string[]
 }
@@ -58,7 +66,7 @@ export function planCluster(
   const genesis = textOf({
     version: 1,
     clusterId: hexOf(random(CLUSTER_ID_BYTES)),
-    allowByzantine: false,
+    allowByzantine: plan.allowByzantine ?? false,
     parameters: {
       ...DEFAULT_PARAMETERS,
       checkpointInterval: plan.checkpointInterval ?? DEFAULT_PARAMETERS.checkpointInterval,
@@ -74,15 +82,16 @@ export function planCluster(
     accounts: plan.accounts.map(({ id, balance }) => ({ id, owner: CLIENT_ID_MIN, balance: `${balance}` })),
   })
   const parsed = parsePlanned(genesis)
-  const cluster: ClusterFile = {
+  const clusterOf = (addresses: Addresses): ClusterFile => ({
     version: 1,
     genesisDigest: parsed.digest,
-    replicas: plan.addresses.map(({ host, port }, id) => ({ id, host, port })),
+    replicas: addresses.map(({ host, port }, id) => ({ id, host, port })),
     tuning: { ...DEFAULT_TUNING, ...(onLoopback(plan) ? LOOPBACK_TUNING : {}), ...plan.tuning },
-  }
+  })
   return {
     genesis,
-    cluster: textOf(cluster),
+    cluster: textOf(clusterOf(plan.addresses)),
+    clusters: seeds.map((_, id) => textOf(clusterOf(plan.routes?.[id] ?? plan.addresses))),
     clients: clientSeeds.map((seed, i) => textOf(clientFileOf(CLIENT_ID_MIN + i, seed))),
     replicas: seeds.map((seed, id) => textOf(privateFileOf(plan, id, seed))),
   }
@@ -155,7 +164,7 @@ const exists = (path: string): Promise<boolean> =>
 
 async function writePublic(
   paths: { readonly genesis: string; readonly cluster: string },
-  { genesis, cluster }: ClusterTexts,
+  { genesis, cluster }: Pick<ClusterTexts, 'genesis' | 'cluster'>,
 ): Promise<void> {
   await writeFile(paths.genesis, genesis, { mode: 0o644, flush: true })
   await writeFile(paths.cluster, cluster, { mode: 0o644, flush: true })
@@ -167,7 +176,7 @@ async function writeBundle(
 ): Promise<void> {
   await mkdir(bundle, { mode: 0o755 })
   const paths = bundlePaths(bundle)
-  await writePublic(paths, texts)
+  await writePublic(paths, { ...texts, cluster: texts.clusters[id] ?? texts.cluster })
   await writeFile(paths.private, text, { mode: 0o600, flush: true })
   const identity = { genesisDigest: parsePlanned(texts.genesis).digest, replica: replicaId(id) }
   await VoteLog.create(paths.votes, identity)

@@ -11,6 +11,11 @@ export class EventQueue {
     return this.#heap.length
   }
 
+  /** When the next event is; infinite when there is none. */
+  get nextUs(): number {
+    return this.#heap[0]?.atUs ?? Number.POSITIVE_INFINITY
+  }
+
   /** `atUs` is never before now. */
   at(atUs: number, run: () => void): void {
     this.#ordinal += 1

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { extname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import * as v from 'valibot'
+import type { ControlAnswer, ControlCommand } from '../runtime/control.ts'
 
 /** Its own end: log made durable, database stopped. */
 const STOP_PATIENCE_MS = 30_000
@@ -12,6 +13,12 @@ const LAST_WORDS_LINES_MAX = 10
 export type SpawnOptions = {
   /** Segments that are cut off the vote log are kept. */
   readonly archive?: boolean
+  /** The replica takes commands, and ends when this process does. */
+  readonly control?: boolean
+  /** Messages around view changes go to a file of the bundle. */
+  readonly trace?: boolean
+  /** The vote log says beside itself what of it is synced. */
+  readonly noteSynced?: boolean
   /** All of it; undefined: this process's own. */
   readonly environment?: NodeJS.ProcessEnv | undefined
   /** What it wants the operator to know although it serves. */
@@ -23,6 +30,11 @@ export type ReplicaExit = {
   readonly signal: NodeJS.Signals | null
   /** What it wrote to stderr last; empty when it said nothing. */
   readonly lastWords: string
+}
+
+/** A replica did not do what it was told. */
+export class ControlError extends Error {
+  override name = 'ControlError'
 }
 
 /** A replica ended before it served. The message is what it said itself. */
@@ -41,6 +53,8 @@ export class ReplicaProcess {
   readonly #onNotice: (text: string) => void
   #lastWords: string[] = []
   #isReady = false
+  /** Who waits for an answer to a command, in order of the commands. */
+  readonly #asked: ((answer: ControlAnswer) => void)[] = []
 
   private constructor(
     id: number,
@@ -55,6 +69,8 @@ export class ReplicaProcess {
       child.once('close', (code, signal) => resolve({ code, signal, lastWords: this.#lastWords.join('\n') }))
     })
     this.#listen(child)
+    // A command to a replica that just died is answered by its end.
+    child.stdin?.on('error', () => undefined)
     this.ready = this.#untilReady(child)
     // Whoever waits for `ready` hears of it; nobody has to.
     this.ready.catch(() => undefined)
@@ -62,12 +78,11 @@ export class ReplicaProcess {
 
   /** @throws ReplicaStartError when there is no process at all */
   static async spawn(id: number, bundle: string, options: SpawnOptions = {}): Promise<ReplicaProcess> {
-    const { archive = false, environment } = options
     // In a group of its own: Ctrl-C in a terminal reaches whoever runs the cluster, which then stops it in order.
-    const child = spawn(process.execPath, [ENTRY_POINT, '--dir', bundle, ...(archive ? ['--archive'] : [])], {
+    const child = spawn(process.execPath, [ENTRY_POINT, '--dir', bundle, ...flagsOf(options)], {
       detached: true,
-      env: environment,
-      stdio: ['ignore', 'pipe', 'pipe'],
+      env: options.environment,
+      stdio: [options.control === true ? 'pipe' : 'ignore', 'pipe', 'pipe'],
     })
     const { pid } = child
     if (pid !== undefined) return new ReplicaProcess(id, Object.assign(child, { pid }), options.onNotice)
@@ -91,6 +106,7 @@ export class ReplicaProcess {
         const said = v.safeParse(lineSchema, parseJson(line))
         if (!said.success) return
         if (said.output.notice !== undefined) this.#onNotice(said.output.notice)
+        if (said.output.answer !== undefined) this.#asked.shift()?.(said.output.answer)
         if (said.output.ready !== true) return
         this.#isReady = true
         resolve()
@@ -105,6 +121,22 @@ export class ReplicaProcess {
   /** It serves, or did before it ended. */
   get isReady(): boolean {
     return this.#isReady
+  }
+
+  /**
+   * One command; resolves when it is done.
+   * @throws ControlError when the replica refuses it, ends before, or was started without `control`
+   */
+  async control(command: ControlCommand): Promise<void> {
+    const { stdin } = this.#child
+    const kind = `replica ${this.id}: ${command.kind}`
+    if (stdin === null) throw new ControlError(`${kind}: it was started without control`)
+    const { promise: answered, resolve } = Promise.withResolvers<ControlAnswer>()
+    this.#asked.push(resolve)
+    stdin.write(`${JSON.stringify(command)}\n`)
+    const outcome = await Promise.race([answered, this.exited])
+    if ('error' in outcome) throw new ControlError(`${kind}: ${outcome.error}`)
+    if (!('done' in outcome)) throw new ControlError(`${kind}: it ended: ${describeExit(outcome)}`)
   }
 
   /** Any end is fine; `exited` tells. */
@@ -131,8 +163,17 @@ export function describeExit({ code, signal, lastWords }: ReplicaExit): string {
   return signal === null ? `exit code ${code}` : signal
 }
 
+function flagsOf({ archive, control, trace, noteSynced }: SpawnOptions): string[] {
+  const flags = { '--archive': archive, '--control': control, '--trace': trace, '--note-synced': noteSynced }
+  return Object.entries(flags).flatMap(([flag, isSet]) => (isSet === true ? [flag] : []))
+}
+
 /** What the entry point prints. */
-const lineSchema = v.object({ ready: v.optional(v.boolean()), notice: v.optional(v.string()) })
+const lineSchema = v.object({
+  ready: v.optional(v.boolean()),
+  notice: v.optional(v.string()),
+  answer: v.optional(v.union([v.object({ done: v.literal(true) }), v.object({ error: v.string() })])),
+})
 
 function parseJson(line: string): unknown {
   try {

@@ -26,6 +26,8 @@ export const bundlePaths = (directory: string) => ({
   votes: join(directory, 'votes'),
   pid: join(directory, 'replica.pid'),
   log: join(directory, 'replica.log'),
+  /** With `--trace`: messages around view changes. */
+  messages: join(directory, 'messages.jsonl'),
   postgres: join(directory, 'postgres'),
 })
 

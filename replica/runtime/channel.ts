@@ -1,6 +1,7 @@
 import type { ChannelEvent } from '../../protocol/channel/endpoint.ts'
 import { DEFAULT_CHANNEL_LIMITS } from '../../protocol/channel/limits.ts'
 import { sodiumChannelCrypto } from '../../protocol/channel-crypto.ts'
+import type { Clock } from '../../protocol/clock.ts'
 import { keyPairFromSeed } from '../../protocol/crypto.ts'
 import { type RunningEndpoint, startEndpoint } from '../../protocol/endpoint-driver.ts'
 import { replicaId } from '../../protocol/types.ts'
@@ -11,9 +12,13 @@ import type { Principals } from './verifier.ts'
 /** Opens this replica's socket, and calls the other replicas. @throws UdpError */
 export async function openChannel(
   { genesis, cluster, own }: Bundle,
-  principals: Principals,
-  onEvents: (events: readonly ChannelEvent[]) => void,
+  args: {
+    readonly principals: Principals
+    readonly clock: Clock
+    readonly onEvents: (events: readonly ChannelEvent[]) => void
+  },
 ): Promise<RunningEndpoint> {
+  const { principals, clock, onEvents } = args
   const entry = cluster.replicas[own.id]
   if (entry === undefined) throw new Error('parseCluster checked that each replica has an address')
   const { secretKey } = keyPairFromSeed(Buffer.from(own.secretSeed, 'hex'))
@@ -32,6 +37,7 @@ export async function openChannel(
     },
     crypto: sodiumChannelCrypto({ secretKey }),
     onEvents,
+    clock,
   })
   for (const { id, host, port } of cluster.replicas) {
     if (id !== own.id) endpoint.connect(replicaId(id), formatAddress(host, port))

@@ -5,7 +5,16 @@ import { openUrl } from '../../db/provision/url.ts'
 import { type Bundle, bundlePaths } from './bundle.ts'
 
 /** The replica's database, started if it is its own and not running. @throws ProvisionError */
-export async function openDatabase({ directory, own }: Bundle): Promise<RunningDatabase> {
+export async function openDatabase(bundle: Bundle): Promise<RunningDatabase> {
+  const { database } = bundle.own
+  const running = await openServer(bundle)
+  if (database.kind === 'url' || database.connectPort === null) return running
+  const url = new URL(running.url)
+  url.port = String(database.connectPort)
+  return { ...running, url: url.href }
+}
+
+async function openServer({ directory, own }: Bundle): Promise<RunningDatabase> {
   const { database } = own
   switch (database.kind) {
     case 'embedded': {

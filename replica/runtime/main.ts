@@ -1,19 +1,34 @@
 #!/usr/bin/env node
+import { createInterface } from 'node:readline'
 import { parseArgs } from 'node:util'
+import { Controls } from './control.ts'
 import { failpointHook, parseFailpoint } from './failpoints.ts'
+import type { RunningReplica } from './replica.ts'
 import { requireBundle, serveReplica } from './serve.ts'
 
 /**
- * Entry point of one replica process: `main --dir BUNDLE [--archive]`. Prints one JSON line when it serves, and one per
- * notice. For tests of recovery: PBFT_FAILPOINT names where it is to kill itself (failpoints.ts), and with
- * PBFT_NOTE_SYNCED its vote log says what of it would survive a power cut.
+ * Entry point of one replica process. Prints one JSON line when it serves, and one per notice.
+ *
+ * `--archive` keeps segments that are cut off the vote log. For tests of recovery and chaos runs: `--control` takes
+ * commands on stdin, a JSON line each (control.ts), answers each with a line, and ends the replica in order when stdin
+ * ends; `--trace` writes messages around view changes to a file of the bundle; with `--note-synced` the vote log says what of
+ * it would survive a power cut; PBFT_FAILPOINT names where the process is to kill itself (failpoints.ts).
  */
 
 const { values } = parseArgs({
-  options: { dir: { type: 'string' }, archive: { type: 'boolean', default: false } },
+  options: {
+    dir: { type: 'string' },
+    archive: { type: 'boolean', default: false },
+    control: { type: 'boolean', default: false },
+    trace: { type: 'boolean', default: false },
+    'note-synced': { type: 'boolean', default: false },
+  },
 })
 if (values.dir === undefined) {
-  process.stderr.write('usage: replica --dir BUNDLE [--archive] (a directory that `pbft init` made)\n')
+  process.stderr.write(
+    'usage: replica --dir BUNDLE [--archive] [--control] [--trace] [--note-synced] ' +
+      '(BUNDLE: a directory that `pbft init` made)\n',
+  )
   process.exit(2)
 }
 
@@ -22,6 +37,18 @@ for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, () => ended.res
 
 const say = (line: Record<string, unknown>) => process.stdout.write(`${JSON.stringify(line)}\n`)
 
+const ready = Promise.withResolvers<RunningReplica>()
+if (values.control) takeCommands()
+
+/** Whoever gave the commands may be killed at any time: then nobody reads what is said here, either. */
+function takeCommands(): void {
+  process.stdout.on('error', () => undefined)
+  process.stderr.on('error', () => undefined)
+  const lines = createInterface({ input: process.stdin })
+  lines.on('line', async (line) => say({ answer: (await ready.promise).control(line) }))
+  lines.once('close', () => ended.resolve())
+}
+
 try {
   const armed = process.env.PBFT_FAILPOINT
   await requireBundle(values.dir)
@@ -29,9 +56,14 @@ try {
     directory: values.dir,
     logLevel: process.env.PBFT_LOG ?? 'info',
     archive: values.archive,
-    noteSynced: process.env.PBFT_NOTE_SYNCED !== undefined,
+    noteSynced: values['note-synced'],
+    controls: values.control ? new Controls() : undefined,
+    trace: values.trace,
     until: ended.promise,
-    onReady: ({ id, address }) => say({ ready: true, replica: id, address }),
+    onReady: (replica) => {
+      ready.resolve(replica)
+      say({ ready: true, replica: replica.id, address: replica.address })
+    },
     onNotice: (notice) => say({ notice }),
     failpoint:
       armed === undefined

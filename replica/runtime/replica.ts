@@ -1,24 +1,28 @@
 import type { Logger } from 'pino'
 import { PostgresStore } from '../../db/postgres/store.ts'
 import type { ChannelEvent } from '../../protocol/channel/endpoint.ts'
+import { type Clock, systemClock } from '../../protocol/clock.ts'
 import { decodeMessage, encodeMessage, isMalformed } from '../../protocol/codec.ts'
 import { logWindowOf } from '../../protocol/config.ts'
 import { sodiumVerifier } from '../../protocol/crypto.ts'
 import type { RunningEndpoint } from '../../protocol/endpoint-driver.ts'
 import type { ReplicaReport } from '../../protocol/inspection.ts'
+import type { Message } from '../../protocol/messages.ts'
 import { isReplica, type PrincipalId, type ReplicaId, replicaId, type Seq } from '../../protocol/types.ts'
 import { ReplicaCore } from '../core/core.ts'
 import type { Effect, Observation } from '../core/effect.ts'
 import type { DatabaseState, Event } from '../core/event.ts'
 import type { Bundle } from './bundle.ts'
 import { openChannel } from './channel.ts'
+import type { ControlAnswer, Controls } from './control.ts'
 import { coreConfigOf, coreCryptoOf } from './core-wiring.ts'
 import type { ReplicaDatabase } from './database.ts'
 import { type Intervals, readDatabase } from './database-state.ts'
 import { Engine, type Ports } from './engine.ts'
 import { Executor } from './executor.ts'
 import type { FailpointHook } from './failpoints.ts'
-import { journal } from './journal.ts'
+import { Journal } from './journal.ts'
+import type { MessageTrace } from './message-trace.ts'
 import { Meters } from './meters.ts'
 import { ReplicaFault } from './replica-fault.ts'
 import { reportOf } from './report.ts'
@@ -32,6 +36,8 @@ export type RunningReplica = {
   readonly id: ReplicaId
   readonly address: string
   report(): ReplicaReport
+  /** One line of what a chaos run asks of this process; refused without `controls`. */
+  control(line: string): ControlAnswer
 }
 
 export type ReplicaOptions = {
@@ -46,6 +52,9 @@ export type ReplicaOptions = {
   /** For tests of power loss: the vote log says beside itself what of it is synced. */
   readonly noteSynced?: boolean
   readonly failpoint?: FailpointHook
+  /** Faults that this replica plays on itself when it is told to. */
+  readonly controls?: Controls | undefined
+  readonly trace?: MessageTrace | undefined
 }
 
 /** What exists once the database said where it stands. */
@@ -55,6 +64,7 @@ type Parts = {
   readonly executor: Executor
   readonly state: StateWork
   readonly scrubber: Scrubber
+  readonly journal: Journal
 }
 
 /** Puts the parts of one replica process together: socket, log, database and core around one engine. */
@@ -66,7 +76,8 @@ export class Replica {
   readonly #store: PostgresStore
   readonly #meters = new Meters()
   readonly #principals: Principals
-  readonly #timers = new Timers((timer) => this.#enqueue({ type: 'timeout', timer }))
+  readonly #clock: Clock
+  readonly #timers: Timers
   readonly #self: ReplicaId
   readonly #startedMs = performance.now()
   #parts: Parts | undefined
@@ -83,6 +94,8 @@ export class Replica {
   }) {
     this.#bundle = args.bundle
     this.#options = args.options
+    this.#clock = args.options.controls?.clock ?? systemClock
+    this.#timers = new Timers((timer) => this.#enqueue({ type: 'timeout', timer }), this.#clock)
     this.#votes = args.votes
     this.#database = args.database
     this.#self = replicaId(args.bundle.own.id)
@@ -109,7 +122,11 @@ export class Replica {
     log.onPersisted = (upTo) => this.#attempt(() => parts.engine.onPersisted(upTo))
     log.onFailure = (error) => this.#fail(error)
     log.onDamage = (error) => this.#options.onNotice(error.message)
-    this.#endpoint = await openChannel(this.#bundle, this.#principals, (events) => this.#onChannel(events))
+    this.#endpoint = await openChannel(this.#bundle, {
+      principals: this.#principals,
+      clock: this.#clock,
+      onEvents: (events) => this.#onChannel(events),
+    })
     const { lastExecuted, lowWaterMark } = parts.core.position
     this.#options.log.info(
       { ...stats, lastExecuted, lowWaterMark, address: this.#endpoint.address },
@@ -131,17 +148,24 @@ export class Replica {
       intervalMs: this.#bundle.cluster.tuning.scrubIntervalMs,
       onMismatched: (rows) => this.#enqueue({ type: 'rows-mismatched', rows }),
       guard,
+      clock: this.#clock,
     })
     const core = ReplicaCore.recover({
       config: coreConfigOf(this.#bundle, this.#principals),
       crypto: coreCryptoOf(this.#bundle),
       votes: this.#votes.recovered,
       database,
-      nextIncarnation: wallClockUs(),
+      // [D5] Above every incarnation that this replica had, on a clock that is not set back.
+      nextIncarnation: this.#clock.wallClockUs(),
       servedFrom: this.#votes.log.servedFrom(),
     })
     const engine = new Engine(core, this.#ports({ executor, state }))
-    return { core, engine, executor, state, scrubber }
+    const journal = new Journal({
+      log: this.#options.log,
+      lastExecuted: database.lastExecuted,
+      takeFetched: () => state.takeFetched(),
+    })
+    return { core, engine, executor, state, scrubber, journal }
   }
 
   #executor(lastExecuted: Seq): Executor {
@@ -155,6 +179,7 @@ export class Replica {
         onEvent: (event) => {
           if (event.type === 'database-connected') {
             this.#options.log.info({ lastExecuted: event.database.lastExecuted }, 'database reached again')
+            this.#parts?.journal.onDatabase(event.database.lastExecuted)
           }
           this.#enqueue(event)
           if (event.type === 'checkpoint-taken') this.#parts?.scrubber.look()
@@ -174,10 +199,7 @@ export class Replica {
     const trust = { principals: this.#principals, verifier: sodiumVerifier, clusterId }
     return {
       log: this.#votes.log,
-      send: (to, message) => {
-        const bytes = encodeMessage(message)
-        for (const peer of to) this.#endpoint?.send(peer, bytes)
-      },
+      send: (to, message) => this.#send(to, message),
       verify: (claims) => verifyClaims(claims, trust),
       execute: ({ seq, batch }) => {
         this.#meters.executing(batch)
@@ -191,14 +213,25 @@ export class Replica {
       stopTimer: (timer) => this.#timers.stop(timer),
       observe: (what) => this.#observe(what),
       halt: (fault) => this.#fail(new ReplicaFault(fault)),
-      nowMs: () => performance.now(),
+      nowMs: () => this.#clock.nowMs(),
       failpoint: this.#options.failpoint,
     }
   }
 
   #observe(what: Observation): void {
     this.#meters.observe(what)
-    journal(this.#options.log, what)
+    this.#parts?.journal.observe(what)
+    this.#options.trace?.observe(what)
+  }
+
+  #send(to: readonly PrincipalId[], message: Message): void {
+    const { controls, trace } = this.#options
+    const bytes = encodeMessage(message)
+    for (const peer of to) {
+      if (controls !== undefined && !controls.sends.passes(peer, message)) continue
+      trace?.message('sent', peer, message)
+      this.#endpoint?.send(peer, bytes)
+    }
   }
 
   /** Work beside the core: what goes wrong there stops the replica, too. */
@@ -212,7 +245,7 @@ export class Replica {
   ): Promise<void> {
     const values = await executor.read(accounts, atLeast)
     if (values === undefined) return this.#meters.count('read-unavailable')
-    this.#endpoint?.send(to, encodeMessage({ type: 'read-reply', nonce, values }))
+    this.#send([to], { type: 'read-reply', nonce, values })
   }
 
   async #readCommitted(effect: Extract<Effect, { type: 'read-committed' }>): Promise<void> {
@@ -253,6 +286,7 @@ export class Replica {
     const message = decodeMessage(bytes)
     if (isMalformed(message)) return this.#meters.count('malformed-message')
     if (message.type !== 'inspect') {
+      this.#options.trace?.message('received', from, message)
       this.#turn.push({ type: 'message', from, message })
       return
     }
@@ -289,7 +323,17 @@ export class Replica {
   }
 
   running(): RunningReplica {
-    return { id: this.#self, address: this.#endpoint?.address ?? '', report: () => this.#report() }
+    return {
+      id: this.#self,
+      address: this.#endpoint?.address ?? '',
+      report: () => this.#report(),
+      control: (line) => this.#control(line),
+    }
+  }
+
+  #control(line: string): ControlAnswer {
+    const { controls } = this.#options
+    return controls?.perform(line, this.#bundle.genesis) ?? { error: 'this replica runs without --control' }
   }
 
   #report(): ReplicaReport {
@@ -324,6 +368,3 @@ export class Replica {
     await (this.#parts?.executor ?? this.#store).close()
   }
 }
-
-/** [D5] Above every incarnation that this replica had, on a clock that is not set back. */
-const wallClockUs = (): number => Math.floor((performance.timeOrigin + performance.now()) * 1_000)

@@ -1,4 +1,5 @@
 import type { RowMismatch, Store } from '../../db/store.ts'
+import { type Clock, type StopTimer, systemClock } from '../../protocol/clock.ts'
 import type { Executor } from './executor.ts'
 
 /**
@@ -13,7 +14,9 @@ export class Scrubber {
   readonly #executor: Executor
   readonly #onMismatched: (rows: readonly RowMismatch[]) => void
   readonly #guard: (work: Promise<void>) => void
-  readonly #timer: NodeJS.Timeout
+  readonly #clock: Clock
+  readonly #intervalMs: number
+  #stopTimer: StopTimer
   /** One look at a time, and one in each interval. */
   #looking = false
   #looked = false
@@ -24,12 +27,15 @@ export class Scrubber {
     readonly intervalMs: number
     readonly onMismatched: (rows: readonly RowMismatch[]) => void
     readonly guard: (work: Promise<void>) => void
+    readonly clock?: Clock
   }) {
     this.#store = args.store
     this.#executor = args.executor
     this.#onMismatched = args.onMismatched
     this.#guard = args.guard
-    this.#timer = setInterval(() => this.#onInterval(), args.intervalMs)
+    this.#clock = args.clock ?? systemClock
+    this.#intervalMs = args.intervalMs
+    this.#stopTimer = this.#arm()
   }
 
   /** A checkpoint was taken. */
@@ -54,10 +60,15 @@ export class Scrubber {
   }
 
   stop(): void {
-    clearInterval(this.#timer)
+    this.#stopTimer()
+  }
+
+  #arm(): StopTimer {
+    return this.#clock.setTimer(() => this.#onInterval(), this.#intervalMs)
   }
 
   #onInterval(): void {
+    this.#stopTimer = this.#arm()
     if (!this.#looked) this.look()
     this.#looked = false
   }

@@ -2,7 +2,9 @@ import { access, rm, writeFile } from 'node:fs/promises'
 import { pino } from 'pino'
 import { ConfigError } from '../../protocol/config.ts'
 import { bundlePaths } from './bundle.ts'
+import type { Controls } from './control.ts'
 import type { FailpointHook } from './failpoints.ts'
+import { MessageTrace } from './message-trace.ts'
 import type { RunningReplica } from './replica.ts'
 import { startReplica } from './start-replica.ts'
 
@@ -29,8 +31,11 @@ export async function serveReplica(args: {
   readonly onNotice: (text: string) => void
   readonly noteSynced?: boolean
   readonly failpoint?: FailpointHook
+  readonly controls?: Controls | undefined
+  /** Messages around view changes go to a file of the bundle. */
+  readonly trace?: boolean
 }): Promise<void> {
-  const { directory, archive, noteSynced = false, failpoint } = args
+  const { directory, archive, noteSynced = false, failpoint, controls } = args
   const paths = bundlePaths(directory)
   const log = pino({ level: args.logLevel }, pino.destination({ dest: paths.log, sync: false }))
   const fatal = Promise.withResolvers<Error>()
@@ -38,12 +43,15 @@ export async function serveReplica(args: {
     log.warn(text)
     args.onNotice(text)
   }
+  const trace = args.trace === true ? MessageTrace.toFile(paths.messages) : undefined
   const replica = await startReplica({
     bundleDirectory: directory,
     log,
     archive,
     noteSynced,
     failpoint,
+    controls,
+    trace,
     onNotice,
     onFatal: fatal.resolve,
   })
@@ -52,6 +60,7 @@ export async function serveReplica(args: {
   const fault = await Promise.race([args.until, fatal.promise])
   if (fault !== undefined) log.fatal({ error: fault.message, stack: fault.stack }, 'stopped')
   await replica.stop()
+  trace?.close()
   await rm(paths.pid, { force: true })
   if (fault !== undefined) throw fault
 }

@@ -1,3 +1,4 @@
+import { decodeRows } from '../../db/state-tree/partition-node.ts'
 import type { Store } from '../../db/store.ts'
 import { assertNever } from '../../protocol/types.ts'
 import type { Event } from '../core/event.ts'
@@ -6,6 +7,9 @@ import type { Executor } from './executor.ts'
 import type { FailpointHook } from './failpoints.ts'
 
 type Of<T extends StateEffect['type']> = Extract<StateEffect, { type: T }>
+
+/** What of a state came from others: rows of replicated tables, and sequence numbers of history. */
+export type Fetched = { readonly rows: number; readonly history: number }
 
 /**
  * [CP3] [CP4] The core's wishes about states, performed on the store: what changes rows between runs, in order;
@@ -19,6 +23,7 @@ export class StateWork {
   readonly #failpoint: FailpointHook
   /** A transfer that a lost connection ended takes no more. */
   #begun = false
+  #fetched: Fetched = { rows: 0, history: 0 }
 
   constructor(args: {
     readonly store: Store
@@ -62,6 +67,13 @@ export class StateWork {
     }
   }
 
+  /** Since the last time that this was asked: a transfer that moves on keeps what came before. */
+  takeFetched(): Fetched {
+    const fetched = this.#fetched
+    this.#fetched = { rows: 0, history: 0 }
+    return fetched
+  }
+
   /** The connection is gone: nothing more of this transfer until it is begun again. */
   onDisconnected(): void {
     this.#begun = false
@@ -79,6 +91,8 @@ export class StateWork {
 
   async #stagePartition({ partition, node }: Of<'stage-partition'>): Promise<void> {
     const wants = await this.#store.stagePartition(partition, node)
+    const rows = node.kind === 'rows' ? (decodeRows(node.rows, partition)?.length ?? 0) : 0
+    this.#fetched = { ...this.#fetched, rows: this.#fetched.rows + rows }
     this.#onEvent({ type: 'partition-staged', partition, wants })
   }
 
@@ -86,6 +100,7 @@ export class StateWork {
     const lowest = entries.at(-1)?.seq
     if (lowest === undefined) return
     const isComplete = await this.#store.stageHistory(entries)
+    this.#fetched = { ...this.#fetched, history: this.#fetched.history + entries.length }
     this.#onEvent({ type: 'history-staged', lowest, isComplete })
   }
 
@@ -101,6 +116,7 @@ export class StateWork {
 
   async #cancel(): Promise<void> {
     this.#begun = false
+    this.takeFetched()
     await this.#store.cancelTransfer()
   }
 

@@ -1,17 +1,20 @@
+import { type Clock, type StopTimer, systemClock } from '../../protocol/clock.ts'
 import type { TimerName } from '../core/effect.ts'
 
 /** The core's timers. Setting one that runs replaces it. */
 export class Timers {
-  readonly #running = new Map<TimerName, NodeJS.Timeout>()
+  readonly #running = new Map<TimerName, StopTimer>()
   readonly #onTimeout: (timer: TimerName) => void
+  readonly #clock: Clock
 
-  constructor(onTimeout: (timer: TimerName) => void) {
+  constructor(onTimeout: (timer: TimerName) => void, clock: Clock = systemClock) {
     this.#onTimeout = onTimeout
+    this.#clock = clock
   }
 
   set(timer: TimerName, ms: number): void {
     this.stop(timer)
-    const started = setTimeout(() => {
+    const started = this.#clock.setTimer(() => {
       this.#running.delete(timer)
       this.#onTimeout(timer)
     }, ms)
@@ -19,7 +22,7 @@ export class Timers {
   }
 
   stop(timer: TimerName): void {
-    clearTimeout(this.#running.get(timer))
+    this.#running.get(timer)?.()
     this.#running.delete(timer)
   }
 

@@ -249,7 +249,14 @@ describe('ports that are taken', () => {
     const address = listener.address()
     const port = typeof address === 'object' && address !== null ? address.port : 0
     await edit(join(directory, 'private.json'), (own: { database: object }) => {
-      own.database = { kind: 'embedded', port, user: 'u', password: 'p', dataDirectory: null }
+      own.database = {
+        kind: 'embedded',
+        port,
+        connectPort: null,
+        user: 'u',
+        password: 'p',
+        dataDirectory: null,
+      }
     })
     try {
       await refused(directory, `port ${port}`, /private.json/)

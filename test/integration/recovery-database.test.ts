@@ -10,7 +10,7 @@ const PROXIED = 3
 let cluster: RecoveryCluster
 
 beforeAll(async () => {
-  cluster = await RecoveryCluster.start({ proxied: PROXIED })
+  cluster = await RecoveryCluster.start()
 })
 afterAll(() => cluster?.close())
 
@@ -30,30 +30,30 @@ describe('[D3] [D4] what a database does to its replica', () => {
   })
 
   test('it refuses for a while: the replica waits, and the others go on', async () => {
-    cluster.proxy.refuse()
+    cluster.database(PROXIED).refuse()
     await cluster.until('the replica noticed', async () => ((await isConnected(PROXIED)) ? undefined : true))
     await cluster.advance(CHECKPOINT_INTERVAL)
-    cluster.proxy.open()
+    cluster.database(PROXIED).open()
     await cluster.level()
   })
 
   test('it refuses for so long that messages do not reach back: the state is fetched', async () => {
-    cluster.proxy.refuse()
+    cluster.database(PROXIED).refuse()
     await cluster.advance(8 * CHECKPOINT_INTERVAL)
-    cluster.proxy.open()
+    cluster.database(PROXIED).open()
     await cluster.level()
   })
 
   test('it is slow: the others go on, and it catches up', async () => {
-    cluster.proxy.slow(100)
+    cluster.database(PROXIED).slow(100)
     await cluster.advance(3 * CHECKPOINT_INTERVAL)
-    cluster.proxy.open()
+    cluster.database(PROXIED).open()
     await cluster.level()
   })
 
   test('a connection is lost between COMMIT and its answer: executed once', async () => {
     for (let time = 0; time < 3; time++) {
-      await cluster.proxy.swallowAnswerTo('write-')
+      await cluster.database(PROXIED).proxy.swallowAnswerTo('write-')
       await cluster.level()
     }
     expect(await cluster.audit()).toEqual([])
@@ -64,10 +64,10 @@ describe('[D3] [D4] what a database does to its replica', () => {
     const server = await cluster.postmaster(id)
     if (server === undefined) throw new Error(`replica ${id} has no server`)
     // New rows go to the end of the file: one that is beyond what may be written, half a page further.
-    await cluster.sql(id, BLOAT)
-    const { rows } = await cluster.sql(id, `select pg_relation_size('transfers') as bytes`)
-    await limitFiles(server, `${Number(rows[0].bytes) + HALF_A_PAGE}`)
-    await cluster.sql(id, END_OTHER_SESSIONS)
+    await cluster.database(id).query(BLOAT)
+    const { rows } = await cluster.database(id).query(`select pg_relation_size('transfers') as bytes`)
+    await limitFiles(server, `${Number(rows[0]?.[0]) + HALF_A_PAGE}`)
+    await cluster.database(id).query(END_OTHER_SESSIONS)
     const said = await cluster.until('the replica noticed', async () => {
       const log = await cluster.logOf(id)
       return log.includes('extend file') ? log : undefined
@@ -76,7 +76,7 @@ describe('[D3] [D4] what a database does to its replica', () => {
     await cluster.advance(CHECKPOINT_INTERVAL)
     expect(cluster.running).toContain(id)
     await limitFiles(server, 'unlimited')
-    await cluster.sql(id, END_OTHER_SESSIONS)
+    await cluster.database(id).query(END_OTHER_SESSIONS)
     await cluster.level()
     expect(await cluster.audit()).toEqual([])
   })

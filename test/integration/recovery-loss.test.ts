@@ -75,7 +75,7 @@ describe('[CP6] rows that somebody changed in one database', () => {
       null,
     ],
   ])('%s: found, named and repaired', async (_, text, key) => {
-    await cluster.sql(2, text)
+    await cluster.database(2).query(text)
     const said = await cluster.until('the rows are repaired', async () => {
       const { counters } = await cluster.report(2)
       return (counters['repaired-rows'] ?? 0) > repaired ? await cluster.logOf(2) : undefined

@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { cutToSynced } from '../../replica/runtime/vote-log/synced-note.ts'
 import { CHECKPOINT_INTERVAL, RecoveryCluster } from './recovery/cluster.ts'
 
 let cluster: RecoveryCluster
@@ -9,13 +8,7 @@ beforeAll(async () => {
 })
 afterAll(() => cluster?.close())
 
-/** Every process dies at once, servers too, and each vote log keeps what it had synced. */
-async function losePower(): Promise<void> {
-  const servers = await Promise.all(cluster.replicas.map((id) => cluster.postmaster(id)))
-  await Promise.all(cluster.running.map((id) => cluster.kill(id)))
-  for (const pid of servers) if (pid !== undefined) process.kill(pid, 'SIGKILL')
-  for (const id of cluster.replicas) await cutToSynced(cluster.votes(id))
-}
+const losePower = () => cluster.live.losePower(cluster.replicas)
 
 const startAll = (ids: readonly number[] = cluster.replicas) =>
   Promise.all(ids.map((id) => cluster.startReplica(id)))

@@ -2,29 +2,21 @@ import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import pg from 'pg'
 import { compareDatabases } from '../../../chaos/check/compare-databases.ts'
 import { openDatabases } from '../../../chaos/check/databases.ts'
+import { LiveCluster } from '../../../chaos/live/live-cluster.ts'
+import type { LiveDatabase } from '../../../chaos/live/live-database.ts'
 import { type Bank, connect } from '../../../client/client.ts'
-import { loadClusterFiles } from '../../../client/files.ts'
-import { inspectReplicas } from '../../../client/inspect.ts'
 import { findHome } from '../../../db/provision/data-directory.ts'
-import { removeEmbedded } from '../../../db/provision/embedded.ts'
 import { findPostmaster } from '../../../db/provision/postmaster.ts'
-import { databaseUrl } from '../../../db/provision/url.ts'
 import type { ReplicaReport } from '../../../protocol/inspection.ts'
-import { freePorts } from '../../../replica/local-cluster/free-ports.ts'
-import { bundleOf, clientKeyOf } from '../../../replica/local-cluster/layout.ts'
-import { LocalCluster, type LocalClusterEvent } from '../../../replica/local-cluster.ts'
-import { planCluster, writeCluster } from '../../../replica/provision-cluster.ts'
-import { bundlePaths, loadBundle } from '../../../replica/runtime/bundle.ts'
-import { DatabaseProxy } from './database-proxy.ts'
+import { bundleOf } from '../../../replica/local-cluster/layout.ts'
+import type { LocalClusterEvent } from '../../../replica/local-cluster.ts'
+import { bundlePaths } from '../../../replica/runtime/bundle.ts'
 import { Depositors, namesOf } from './depositors.ts'
 
-const HOST = '127.0.0.1'
 const LOOK_MS = 50
 const PATIENCE_MS = 40_000
-const ANSWER_MS = 300
 /** K: small, so that a few seconds of load pass many checkpoints and a state soon can't be reached by messages. */
 export const CHECKPOINT_INTERVAL = 10
 
@@ -36,8 +28,6 @@ type Choices = {
   readonly callers?: number
   /** Accounts that nobody pays into. */
   readonly idle?: readonly string[]
-  /** This replica's database is behind a proxy. */
-  readonly proxied?: number
 }
 
 /** A cluster of real processes with databases of their own, under a load whose every answer is remembered. */
@@ -47,68 +37,52 @@ export class RecoveryCluster {
   readonly notices: readonly Notice[]
   readonly #parent: string
   readonly #died: readonly Died[]
-  readonly #cluster: LocalCluster
-  readonly #proxy: DatabaseProxy | undefined
+  readonly live: LiveCluster
   #bank: Bank | undefined
   #load: Depositors | undefined
 
   private constructor(parts: {
     readonly parent: string
-    readonly directory: string
-    readonly cluster: LocalCluster
-    readonly proxy: DatabaseProxy | undefined
+    readonly live: LiveCluster
     readonly died: readonly Died[]
     readonly notices: readonly Notice[]
   }) {
     this.#parent = parts.parent
-    this.directory = parts.directory
-    this.#cluster = parts.cluster
-    this.#proxy = parts.proxy
+    this.live = parts.live
+    this.directory = parts.live.directory
     this.#died = parts.died
     this.notices = parts.notices
-    this.replicas = parts.cluster.genesis.replicas.map(({ id }) => id)
+    this.replicas = parts.live.replicas
   }
 
   /** Started and under load. */
   static async start(choices: Choices = {}): Promise<RecoveryCluster> {
-    const { replicas = 4, callers = 8, idle = [], proxied } = choices
-    // Inherited by every replica: its vote log says what of it is synced.
-    process.env.PBFT_NOTE_SYNCED = '1'
+    const { replicas = 4, callers = 8, idle = [] } = choices
     const parent = await mkdtemp(join(tmpdir(), 'pbft-recovery-'))
     // As root, Postgres runs as another user, who has to get to its files.
     await chmod(parent, 0o755)
-    const directory = join(parent, 'cluster')
-    const ports = await freePorts(HOST, 2 * replicas)
-    const ids = Array.from({ length: replicas }, (_, id) => id)
-    const servers = ids.map((id) => ({
-      port: ports[replicas + id] ?? 0,
-      user: 'ledger',
-      password: 'recovery',
-    }))
-    const proxy = proxied === undefined ? undefined : await DatabaseProxy.start(parent, servers[proxied])
-    const texts = planCluster({
-      addresses: ids.map((id) => ({ host: HOST, port: ports[id] ?? 0 })),
-      databases: servers.map((server, id) =>
-        proxy !== undefined && id === proxied
-          ? { kind: 'url', url: proxy.url }
-          : { kind: 'embedded', ...server, dataDirectory: null },
-      ),
-      clients: 2,
-      accounts: [...namesOf(callers), ...idle].map((id) => ({ id, balance: 0n })),
-      checkpointInterval: CHECKPOINT_INTERVAL,
-      tuning: { scrubIntervalMs: 50, statusIdleMs: 200 },
-    })
-    await writeCluster(directory, texts)
     const notices: Notice[] = []
     const died: Died[] = []
-    const cluster = await LocalCluster.open(directory, (event) => {
-      if (event.kind === 'died') died.push(event)
-      if (event.kind === 'notice') notices.push(event)
-    })
-    const made = new RecoveryCluster({ parent, directory, cluster, proxy, died, notices })
+    const live = await LiveCluster.make(
+      join(parent, 'cluster'),
+      {
+        replicas,
+        clients: 1,
+        accounts: [...namesOf(callers), ...idle].map((id) => ({ id, balance: 0n })),
+        checkpointInterval: CHECKPOINT_INTERVAL,
+        tuning: { scrubIntervalMs: 50, statusIdleMs: 200 },
+        postgres: ['embedded'],
+        seed: 1,
+      },
+      (event) => {
+        if (event.kind === 'died') died.push(event)
+        if (event.kind === 'notice') notices.push(event)
+      },
+    )
+    const made = new RecoveryCluster({ parent, live, died, notices })
     try {
-      await cluster.start()
-      made.#bank = await connect({ cluster: directory, callTimeoutMs: 60_000 })
+      await live.start()
+      made.#bank = await connect({ cluster: await live.clientFiles(0), callTimeoutMs: 60_000 })
       made.#load = new Depositors(made.#bank, callers)
       return made
     } catch (error) {
@@ -134,18 +108,18 @@ export class RecoveryCluster {
     return bundlePaths(this.bundle(id)).postgres
   }
 
-  get running(): number[] {
-    return this.#cluster.running
+  get running(): readonly number[] {
+    return this.live.running
   }
 
   /** @throws ReplicaStartError */
   startReplica(id: number, { failpoint }: { readonly failpoint?: string } = {}): Promise<void> {
     const environment = failpoint === undefined ? undefined : { ...process.env, PBFT_FAILPOINT: failpoint }
-    return this.#cluster.startReplica(id, { environment })
+    return this.live.startReplica(id, environment === undefined ? {} : { environment })
   }
 
   kill(id: number): Promise<void> {
-    return this.#cluster.killReplica(id)
+    return this.live.kill(id)
   }
 
   /** Started to die at a point; killed before where it runs. */
@@ -186,8 +160,7 @@ export class RecoveryCluster {
   }
 
   async reports(): Promise<readonly ReplicaReport[]> {
-    const files = await loadClusterFiles(this.directory, clientKeyOf(this.directory, 1))
-    return [...(await inspectReplicas(files, { timeoutMs: ANSWER_MS })).values()]
+    return [...(await this.live.reports()).values()]
   }
 
   report(id: number): Promise<ReplicaReport> {
@@ -249,7 +222,7 @@ export class RecoveryCluster {
   }
 
   async #auditDatabases(): Promise<string[]> {
-    const { genesis } = this.#cluster
+    const { genesis } = this.live
     const { opened, unreachable } = await openDatabases(this.directory, genesis)
     try {
       const views = new Map(opened.map(({ replica, snapshot }) => [replica, snapshot]))
@@ -266,28 +239,8 @@ export class RecoveryCluster {
     }
   }
 
-  get proxy(): DatabaseProxy {
-    if (this.#proxy === undefined) throw new Error('no database is behind a proxy')
-    return this.#proxy
-  }
-
-  async databaseUrl(id: number): Promise<string> {
-    const { own } = await loadBundle(this.bundle(id))
-    const { database } = own
-    if (database.kind === 'url') return this.proxy.serverUrl
-    const { port, user, password } = database
-    return databaseUrl({ host: HOST, port, user, password, database: 'postgres' })
-  }
-
-  async sql(id: number, text: string): Promise<pg.QueryResult> {
-    const connection = new pg.Client(await this.databaseUrl(id))
-    connection.on('error', () => undefined)
-    await connection.connect()
-    try {
-      return await connection.query(text)
-    } finally {
-      await connection.end()
-    }
+  database(id: number): LiveDatabase {
+    return this.live.database(id)
   }
 
   async postmaster(id: number): Promise<number | undefined> {
@@ -301,19 +254,17 @@ export class RecoveryCluster {
   }
 
   wipeVotes(id: number): Promise<void> {
-    return rm(this.votes(id), { recursive: true })
+    return this.live.wipeVotes(id)
   }
 
   wipeDatabase(id: number): Promise<void> {
-    return removeEmbedded(this.postgres(id))
+    return this.live.wipeDatabase(id)
   }
 
   async close(): Promise<void> {
     await this.#load?.stop()
     await this.#bank?.close()
-    await this.#cluster.stop()
-    for (const id of this.replicas) await removeEmbedded(this.postgres(id))
-    await this.#proxy?.close()
+    await this.live.remove()
     await rm(this.#parent, { recursive: true, force: true })
   }
 }
