@@ -2,7 +2,7 @@ import { type AccountId, HISTORY_ENTRIES_MAX, type Operation } from '../../proto
 import { type ClientId, clientId } from '../../protocol/types.ts'
 import type { Random } from '../sim/random.ts'
 
-/** Accounts that a chaos run works on: many meet on the hot ones, the cold ones are there to be compared. */
+/** Accounts that a chaos run works on, two or more: many meet on the hot ones, the cold ones are there to be compared. */
 export type CustomerAccounts = { readonly hot: readonly AccountId[]; readonly cold: readonly AccountId[] }
 
 export type CustomerCall =
@@ -95,7 +95,8 @@ export class Customer {
 
   #transfer() {
     const from = this.#account()
-    const to = this.#account()
+    let to = this.#account()
+    while (to === from) to = this.#account()
     return { kind: 'transfer', from, to, amount: this.#amount() } as const
   }
 
