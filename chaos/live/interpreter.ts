@@ -1,0 +1,314 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { quorumOf } from '../../protocol/quorum.ts'
+import type { Fault, Plan, Selection, Step } from '../plan/plan.ts'
+import { makesFaulty } from '../plan/tolerance.ts'
+import type { Random } from '../sim/random.ts'
+import { type Struck, startAll, strike } from './strikes.ts'
+import { highestExecuted, isWell, primaryOf, type StruckCluster } from './struck-cluster.ts'
+
+const LOOK_MS = 50
+/** For a fault's victims to be as good as any others again. */
+const RECOVERY_MS_MAX = 60_000
+
+/** A line of faults.jsonl. 'recovered': its victims are level with the others again. */
+export type FaultEvent = {
+  readonly phase: 'begin' | 'end' | 'recovered'
+  readonly atMs: number
+  readonly path: string
+  readonly kind: string
+  readonly action: string
+  readonly targets: readonly number[]
+  readonly detail: string
+}
+
+export type PlanContext = {
+  readonly cluster: StruckCluster
+  readonly random: Random
+  /** No further strike; what is in force is undone. */
+  readonly signal: AbortSignal
+  readonly nowMs: () => number
+  readonly onFault: (event: FaultEvent) => void
+}
+
+export type PlanOutcome = {
+  /** What did not go as a plan may expect: a replica that does not start, one that does not recover. */
+  readonly incidents: readonly string[]
+  /** Steps for which no time was left. */
+  readonly leftOut: number
+}
+
+/**
+ * Plays a plan on a cluster. A step is over when its fault was undone and its victims have recovered; whatever happens,
+ * every fault is undone, and in the end everything is healed and started.
+ */
+export async function runPlan(plan: Plan, context: PlanContext): Promise<PlanOutcome> {
+  const interpreter = new Interpreter(plan, context)
+  await interpreter.run()
+  return { incidents: interpreter.incidents, leftOut: interpreter.leftOut }
+}
+
+class Interpreter {
+  readonly incidents: string[] = []
+  leftOut = 0
+  readonly #plan: Plan
+  readonly #context: PlanContext
+  readonly #deadlineMs: number
+  /** Replicas that count as faulty now, each with how many faults it has. */
+  readonly #faulty = new Map<number, number>()
+  readonly #max: number
+
+  constructor(plan: Plan, context: PlanContext) {
+    this.#plan = plan
+    this.#context = context
+    this.#deadlineMs = context.nowMs() + plan.strikeSeconds * 1_000
+    const { replicas } = context.cluster
+    this.#max = plan.beyondTolerance ? replicas.length : quorumOf(replicas.length).f
+  }
+
+  async run(): Promise<void> {
+    try {
+      await this.#serial(this.#plan.steps)
+    } finally {
+      await this.#heal()
+    }
+  }
+
+  get #isOver(): boolean {
+    const { signal, nowMs } = this.#context
+    return signal.aborted || nowMs() >= this.#deadlineMs
+  }
+
+  /** Until the time is over; a serial that stands in another is one step of it, and is played to its end. */
+  async #serial(steps: readonly Step[]): Promise<void> {
+    for (const [index, step] of steps.entries()) {
+      if (this.#isOver) {
+        this.leftOut += steps.length - index
+        return
+      }
+      if (step.type === 'serial') await this.#wholly(step.steps)
+      else await this.#step(step)
+    }
+  }
+
+  async #wholly(steps: readonly Step[]): Promise<void> {
+    for (const step of steps) {
+      if (this.#context.signal.aborted) return
+      if (step.type === 'serial') await this.#wholly(step.steps)
+      else await this.#step(step)
+    }
+  }
+
+  async #step(step: Step): Promise<void> {
+    switch (step.type) {
+      case 'serial':
+        return this.#serial(step.steps)
+      case 'parallel':
+        await Promise.all(step.steps.map((inner) => this.#step(inner)))
+        return
+      case 'suspend':
+        return this.#wait(step.ms)
+      case 'await':
+        return this.#awaitLevel(this.#context.cluster.replicas, {
+          path: step.path,
+          timeoutMs: step.timeoutMs,
+        })
+      case 'repeat':
+        return this.#repeat(step)
+      case 'fault':
+        return this.#fault(step)
+    }
+  }
+
+  async #repeat({ everyMs, times, fault }: Extract<Step, { type: 'repeat' }>): Promise<void> {
+    for (let time = 0; time < times && !this.#isOver; time++) {
+      const dueMs = this.#context.nowMs() + everyMs
+      await this.#fault(fault)
+      if (time < times - 1) await this.#wait(dueMs - this.#context.nowMs())
+    }
+  }
+
+  async #fault(fault: Fault): Promise<void> {
+    const { action } = fault.strike
+    if (action === 'rolling-restart') return this.#rollingRestart(fault)
+    const victims = await this.#pick(fault)
+    if (victims.length === 0) return
+    this.#count(fault, victims, 1)
+    try {
+      const struck =
+        action === 'crash-loop' ? await this.#crashLoop(fault, victims) : await this.#once(fault, victims)
+      await this.#recover(fault, victims, struck)
+    } catch (error) {
+      this.#incident(fault.path, error)
+    } finally {
+      this.#count(fault, victims, -1)
+    }
+  }
+
+  async #once(fault: Fault, victims: readonly number[]): Promise<Struck> {
+    const struck = await this.#strike(fault, victims)
+    try {
+      await this.#wait(fault.durationMs)
+    } finally {
+      await struck.undo()
+      this.#tell('end', fault, { targets: victims, detail: struck.detail })
+    }
+    return struck
+  }
+
+  async #strike(fault: Fault, victims: readonly number[]): Promise<Struck> {
+    const { cluster, random } = this.#context
+    const others = await this.#othersOf(fault)
+    const struck = await strike(fault, { cluster, random, victims, others })
+    this.#tell('begin', fault, { targets: victims, detail: struck.detail })
+    return struck
+  }
+
+  /** Killed again some time after each start, until its duration is over. */
+  async #crashLoop(fault: Fault, victims: readonly number[]): Promise<Struck> {
+    const { cluster, nowMs, signal } = this.#context
+    const everyMs = fault.strike.action === 'crash-loop' ? fault.strike.everyMs : 0
+    const untilMs = nowMs() + fault.durationMs
+    for (;;) {
+      const struck = await this.#strike(
+        fault,
+        victims.filter((id) => cluster.running.includes(id)),
+      )
+      await struck.undo()
+      if (signal.aborted || nowMs() >= untilMs) {
+        this.#tell('end', fault, { targets: victims, detail: struck.detail })
+        return struck
+      }
+      await this.#wait(everyMs)
+    }
+  }
+
+  /** One after the other, each when the one before it has recovered. */
+  async #rollingRestart(fault: Fault): Promise<void> {
+    const { replicas } = this.#context.cluster
+    for (const id of fault.selection.replicas ?? replicas) {
+      if (this.#context.signal.aborted) return
+      const selection = { mode: 'all', value: 1, replicas: [id] } as const
+      await this.#fault({ ...fault, selection, strike: { kind: 'ProcessChaos', action: 'kill' } })
+    }
+  }
+
+  async #recover(fault: Fault, victims: readonly number[], { isOver }: Struck): Promise<void> {
+    if (!makesFaulty(fault)) return
+    await this.#awaitLevel(victims, { path: fault.path, timeoutMs: RECOVERY_MS_MAX, isOver })
+    if (!this.#context.signal.aborted) this.#tell('recovered', fault, { targets: victims, detail: '' })
+  }
+
+  /** Each of them has been where the furthest one is now, and has nothing left to do. */
+  async #awaitLevel(
+    ids: readonly number[],
+    until: {
+      readonly path: string
+      readonly timeoutMs: number
+      readonly isOver?: Struck['isOver'] | undefined
+    },
+  ): Promise<void> {
+    const { cluster, nowMs, signal } = this.#context
+    const deadlineMs = nowMs() + until.timeoutMs
+    const goal = highestExecuted((await cluster.reports()).values())
+    let late: readonly number[] = ids
+    while (nowMs() < deadlineMs && !signal.aborted) {
+      const reports = await cluster.reports()
+      late = ids.filter((id) => {
+        const report = reports.get(id)
+        return report === undefined || !isWell(report) || report.lastExecuted < goal
+      })
+      if (late.length === 0 && (until.isOver?.(reports) ?? true)) return
+      await delay(LOOK_MS)
+    }
+    if (signal.aborted) return
+    const what =
+      late.length > 0
+        ? `replica ${late.join(', ')} is not level with the others`
+        : 'what was changed by hand is not repaired'
+    this.incidents.push(`${until.path}: ${until.timeoutMs / 1_000} s after its fault ended ${what}`)
+  }
+
+  // --- who
+
+  async #pick(fault: Fault): Promise<readonly number[]> {
+    const { cluster } = this.#context
+    const { selection, strike } = fault
+    if (strike.action === 'restart-all') return cluster.running
+    const isProcess = strike.kind !== 'NetworkChaos'
+    const able = (selection.replicas ?? cluster.replicas).filter(
+      (id) => !isProcess || (cluster.running.includes(id) && !this.#faulty.has(id)),
+    )
+    const isOfPrimary = strike.action === 'partition' && strike.shape === 'primary'
+    const picked = await this.#select(isOfPrimary ? { ...selection, mode: 'primary' } : selection, able)
+    if (!makesFaulty(fault) || picked.length === cluster.replicas.length) return picked
+    // The plan was looked through before: this only bounds what nobody foresaw.
+    return picked.slice(0, Math.max(0, this.#max - this.#faulty.size))
+  }
+
+  async #select({ mode, value }: Selection, able: readonly number[]): Promise<readonly number[]> {
+    const { random, cluster } = this.#context
+    switch (mode) {
+      case 'all':
+        return able
+      case 'primary': {
+        const primary = primaryOf((await cluster.reports()).values())
+        if (primary !== undefined && able.includes(primary)) return [primary]
+        return able.length === 0 ? [] : [random.pick(able)]
+      }
+      case 'one':
+      case 'fixed': {
+        const left = [...able]
+        const picked: number[] = []
+        for (let n = mode === 'one' ? 1 : value; n > 0 && left.length > 0; n--) {
+          picked.push(...left.splice(random.int(0, left.length - 1), 1))
+        }
+        return picked.sort((a, b) => a - b)
+      }
+    }
+  }
+
+  async #othersOf({ strike }: Fault): Promise<readonly number[] | undefined> {
+    if (!('target' in strike) || strike.target === null) return undefined
+    return this.#select(strike.target, strike.target.replicas ?? this.#context.cluster.replicas)
+  }
+
+  #count(fault: Fault, victims: readonly number[], by: 1 | -1): void {
+    if (!makesFaulty(fault)) return
+    for (const id of victims) {
+      const faults = (this.#faulty.get(id) ?? 0) + by
+      if (faults === 0) this.#faulty.delete(id)
+      else this.#faulty.set(id, faults)
+    }
+  }
+
+  // --- the end
+
+  async #heal(): Promise<void> {
+    const { cluster } = this.#context
+    cluster.network.heal()
+    for (const id of cluster.replicas) {
+      cluster.resume(id)
+      const database = cluster.database(id)
+      database.open()
+      await database.resumeServer().catch((error: unknown) => this.#incident(`healing replica ${id}`, error))
+    }
+    await startAll(cluster, cluster.replicas).catch((error: unknown) => this.#incident('healing', error))
+  }
+
+  async #wait(ms: number): Promise<void> {
+    if (ms > 0) await delay(ms, undefined, { signal: this.#context.signal }).catch(() => undefined)
+  }
+
+  #incident(path: string, error: unknown): void {
+    this.incidents.push(`${path}: ${error instanceof Error ? error.message : String(error)}`)
+  }
+
+  #tell(
+    phase: FaultEvent['phase'],
+    { path, strike: { kind, action } }: Fault,
+    { targets, detail }: Pick<FaultEvent, 'targets' | 'detail'>,
+  ): void {
+    const atMs = Math.round(this.#context.nowMs())
+    this.#context.onFault({ phase, atMs, path, kind, action, targets, detail })
+  }
+}
