@@ -21,7 +21,10 @@ export type CrashPlan = {
   readonly downIterations: number
 }
 
-/** Crashes spread evenly over a run, one after the other; every second victim is the primary of that moment. */
+/**
+ * Crashes spread evenly over a run, one after the other; every second victim is the primary of that moment.
+ * @throws RangeError when they do not fit into so few iterations
+ */
 export function planCrashes({
   iterations,
   restarts,
@@ -29,13 +32,17 @@ export function planCrashes({
   readonly iterations: number
   readonly restarts: number
 }): CrashPlan {
-  if (restarts > RESTARTS_MAX) throw new RangeError(`${restarts} crashes do not fit into one run`)
   const downIterations = Math.ceil(iterations * DOWN_SHARE)
+  if (restarts > RESTARTS_MAX || restarts * downIterations > iterations) {
+    throw new RangeError(
+      `${restarts} crash/recovers do not fit into ${iterations} iterations: each takes ${downIterations}`,
+    )
+  }
   const share = iterations / Math.max(1, restarts)
   const points = Array.from({ length: restarts }, (_, i): CrashPoint => {
     const at = Math.floor(i * share + (share - downIterations) / 3)
     const latest = iterations - downIterations * (restarts - i)
-    return { at: Math.min(at, latest), latest, victim: i % 2 === 0 ? 'primary' : 'backup' }
+    return { at: Math.max(0, Math.min(at, latest)), latest, victim: i % 2 === 0 ? 'primary' : 'backup' }
   })
   return { points, downIterations }
 }

@@ -1,5 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { basename, dirname, extname, join } from 'node:path'
+import { planCrashes } from '../../chaos/experiments/crash-plan.ts'
 import { csvOf } from '../../chaos/experiments/csv.ts'
 import { thisMachine } from '../../chaos/experiments/machine.ts'
 import { compareResults, describeResult } from '../../chaos/experiments/report.ts'
@@ -90,6 +91,7 @@ class Experiment {
   async #kinds(): Promise<Kind[]> {
     const { iterations, restarts, faultPlan } = this.#options
     const faults = faultPlan === undefined ? undefined : await faultsOf(faultPlan)
+    for (const count of iterations) requireRoom({ iterations: count, restarts })
     return iterations.flatMap((count) => {
       const plain = { iterations: count, restarts: 0, faults: undefined }
       return restarts > 0 || faults !== undefined ? [plain, { iterations: count, restarts, faults }] : [plain]
@@ -160,6 +162,15 @@ class Experiment {
     await writeFile(out, `${JSON.stringify(result, null, 2)}\n`)
     await writeFile(csv, csvOf(rowsOf(result.runs)))
     return [out, csv]
+  }
+}
+
+function requireRoom(choices: { readonly iterations: number; readonly restarts: number }): void {
+  try {
+    planCrashes(choices)
+  } catch (error) {
+    if (error instanceof RangeError) throw new UsageError(`--restarts: ${error.message}`, { cause: error })
+    throw error
   }
 }
 
