@@ -49,6 +49,7 @@ export async function runIterations(choices: RunChoices, site: RunSite): Promise
   return {
     ...choices,
     hasFaultPlan: site.faults !== undefined,
+    checkpointInterval: site.genesis.parameters.checkpointInterval,
     ...{ reads, writes, refused, retried, unanswered },
     seconds: loop.ms / 1_000,
     heldSeconds: loop.heldMs / 1_000,

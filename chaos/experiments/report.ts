@@ -28,6 +28,7 @@ export function describeResult({ runs, settings, isComplete }: ExperimentResult)
     `latency in ms, medians over the runs\n${table(LATENCY_HEAD, rows.map(latencyCells))}`,
     '',
     describeInterval(rows),
+    `checkpoints every ${[...new Set(runs.map((run) => run.checkpointInterval))].join(', ')} batches`,
   ]
   if (!isComplete) lines.push('It did not run to its end: runs are missing.')
   if (settings.isInMemory)

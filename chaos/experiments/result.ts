@@ -14,6 +14,8 @@ const runSchema = v.object({
   seed: count,
   run: count,
   hasFaultPlan: v.boolean(),
+  /** K of its cluster. */
+  checkpointInterval: count,
   reads: count,
   writes: count,
   refused: count,

@@ -59,7 +59,7 @@ export function define(command: Command, exit: (code: ExitCode) => void): void {
     .option('--seed <n>', 'which operations are drawn: run i has this + i - 1', wholeNumber(0, 2 ** 30), 1)
     .option(
       '--checkpoint-interval <k>',
-      'K of the clusters (default: 16, or less where a victim misses few writes)',
+      'K of the clusters (default: as of init; with --restarts 16, or less where a victim misses few writes)',
       wholeNumber(1, 65_536),
     )
     .option('--out <file>', 'where the results go (default: .run/experiments/iterations-TIME.json)')
@@ -87,8 +87,8 @@ export function define(command: Command, exit: (code: ExitCode) => void): void {
 const EXPLANATION = `
 Half of the iterations are quorum reads, half are deposits, withdrawals and transfers, in random order; each is made when
 the last one is answered. With --restarts every number is measured without and with crash/recovers: SIGKILL, down for at
-least 20 % of the iterations so that the replica has to fetch the state, then started again. Checkpoints are closer
-together than by default for that reason (--checkpoint-interval). time is the client's loop alone. view_change: views
+least 20 % of the iterations so that the replica has to fetch the state, then started again. All clusters then take
+checkpoints more often, so that messages don't reach back that far (--checkpoint-interval). time is the client's loop alone. view_change: views
 entered beyond the first. accuracy: of how many runs the checker, after all replicas came to rest, found every row of
 every database as it should be. Brackets: order statistics around the median over the runs.
 With URLs each run makes databases of its own on those servers, and drops them.

@@ -4,6 +4,7 @@ import { judge } from '../../chaos/experiments/judge.ts'
 import type { RunResult } from '../../chaos/experiments/result.ts'
 import { Watch } from '../../chaos/experiments/watch.ts'
 import { connect } from '../../client/client.ts'
+import { DEFAULT_PARAMETERS } from '../../protocol/config.ts'
 import type { LocalCluster } from '../../replica/local-cluster.ts'
 import { claimKeys } from '../client-key.ts'
 import type { ExperimentOptions } from '../commands/experiment.ts'
@@ -44,8 +45,7 @@ export async function oneRun(
   const { cluster, directory, isInMemory } = await makeTemporaryCluster(scope, {
     ...options,
     name: 'experiment',
-    checkpointInterval:
-      options.checkpointInterval ?? checkpointIntervalFor({ iterations, concurrency: options.concurrency }),
+    checkpointInterval: checkpointIntervalOf({ options, iterations }),
     keep: () => isKept && !outer.signal.aborted,
   })
   try {
@@ -62,6 +62,15 @@ export async function oneRun(
   } finally {
     throwFirst(await close())
   }
+}
+
+/** The same for all runs that are to be compared, so that crashes are the only difference. */
+function checkpointIntervalOf({ options, iterations }: Pick<OneRun, 'options' | 'iterations'>): number {
+  const { checkpointInterval, restarts, concurrency } = options
+  if (checkpointInterval !== undefined) return checkpointInterval
+  return restarts > 0
+    ? checkpointIntervalFor({ iterations, concurrency })
+    : DEFAULT_PARAMETERS.checkpointInterval
 }
 
 function throwFirst([failure]: readonly unknown[]): void {
