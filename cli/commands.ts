@@ -3,6 +3,8 @@ import type { CommandModule } from './program.ts'
 export type CommandEntry = {
   readonly name: string
   readonly summary: string
+  /** It starts clusters, or judges them: it says first what runs that were killed have left on this machine. */
+  readonly namesLeftovers?: boolean
   readonly load: () => Promise<CommandModule>
 }
 
@@ -11,6 +13,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: 'demo',
     summary: 'show it all in under 20 s: order, kill a replica under load, catch up, compare databases',
+    namesLeftovers: true,
     load: () => import('./commands/demo.ts'),
   },
   {
@@ -31,12 +34,25 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: 'check',
     summary: 'hold all databases against each other, row by row',
+    namesLeftovers: true,
     load: () => import('./commands/check.ts'),
   },
   {
     name: 'bench',
     summary: 'measure throughput, latency and CPU',
+    namesLeftovers: true,
     load: () => import('./commands/bench.ts'),
+  },
+  {
+    name: 'experiment',
+    summary: 'measure by iteration count as the paper does, without and with crashes',
+    namesLeftovers: true,
+    load: () => import('./commands/experiment.ts'),
+  },
+  {
+    name: 'clean',
+    summary: 'end and remove what a command that was killed left behind',
+    load: () => import('./commands/clean.ts'),
   },
   {
     name: 'simulate',

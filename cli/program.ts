@@ -26,13 +26,17 @@ export async function run(argv: readonly string[]): Promise<ExitCode> {
     .addHelpText('after', EXAMPLES)
   const named = argv.filter((word) => !word.startsWith('-'))
   const wanted = named[0] === 'help' ? named[1] : named[0]
-  for (const { name, summary, load } of COMMANDS) {
+  for (const { name, summary, namesLeftovers = false, load } of COMMANDS) {
     const command = program.command(name).description(summary)
     if (name !== wanted) continue
     const module: CommandModule = await load()
     module.define(command, (ended) => {
       code = ended
     })
+    if (namesLeftovers) {
+      const { nameLeftovers } = await import('./leftovers.ts')
+      command.hook('preAction', () => nameLeftovers(writeError))
+    }
   }
   try {
     await program.parseAsync(argv, { from: 'user' })

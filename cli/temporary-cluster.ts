@@ -1,14 +1,12 @@
-import { chmod, mkdtemp, rm, statfs } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { removeEmbedded } from '../db/provision/embedded.ts'
-import { bundleOf } from '../replica/local-cluster/layout.ts'
+import { statfs } from 'node:fs/promises'
+import { createTemporaryDatabase, dropTemporaryDatabase } from '../db/provision/temporary-database.ts'
 import { LocalCluster, type LocalClusterEvent } from '../replica/local-cluster.ts'
-import { bundlePaths } from '../replica/runtime/bundle.ts'
 import { makeCluster } from './new-cluster.ts'
 import type { Scope } from './scope.ts'
+import { makeTemporaryDirectory } from './temporary-directory.ts'
 
 const TMPFS_MAGIC = 0x01021994
+const EMBEDDED: readonly string[] = ['embedded']
 
 export type TemporaryCluster = {
   readonly directory: string
@@ -17,34 +15,51 @@ export type TemporaryCluster = {
   readonly isInMemory: boolean
 }
 
-/** A new cluster with embedded databases that is stopped, and removed unless `keep`, when the scope ends. */
+/** A new cluster that is stopped when the scope ends, and removed, with its databases, unless `keep` says otherwise. */
 export async function makeTemporaryCluster(
   scope: Scope,
   choices: {
     readonly name: string
     readonly replicas: number
     readonly accounts?: number
-    readonly keep?: boolean
+    readonly checkpointInterval?: number
+    /**
+     * As of `init`; embedded when not given. On the server of each URL a new database is made, so that what is in the
+     * user's own stays as it is.
+     */
+    readonly postgres?: readonly string[]
+    readonly image?: string | undefined
+    /** Asked at the end, where it is a function. */
+    readonly keep?: boolean | (() => boolean)
     readonly onEvent?: (event: LocalClusterEvent) => void
   },
 ): Promise<TemporaryCluster> {
-  const { name, replicas, accounts, keep = false } = choices
-  const parent = await mkdtemp(join(tmpdir(), `pbft-${name}-`))
-  if (!keep) scope.defer(() => rm(parent, { recursive: true, force: true }))
-  // As root, Postgres runs as another user, who has to get to its files.
-  await chmod(parent, 0o755)
-  const directory = join(parent, 'cluster')
-  await makeCluster(directory, { replicas, accounts, postgres: ['embedded'] })
-  if (!keep) {
-    scope.defer(() =>
-      Promise.all(
-        Array.from({ length: replicas }, (_, id) =>
-          removeEmbedded(bundlePaths(bundleOf(directory, id)).postgres),
-        ),
-      ),
-    )
-  }
-  const cluster = await LocalCluster.open(directory, choices.onEvent)
+  const { name, replicas, accounts, checkpointInterval, image, keep = false } = choices
+  const keeps = typeof keep === 'function' ? keep : () => keep
+  const made = await makeTemporaryDirectory(scope, { name, replicas, keeps })
+  const postgres = await databasesOn(choices.postgres ?? EMBEDDED, { scope, keeps })
+  await makeCluster(made.cluster, { replicas, accounts, checkpointInterval, postgres, image })
+  const cluster = await LocalCluster.open(made.cluster, (event) => {
+    if (event.kind === 'ready') void made.noteHomes()
+    choices.onEvent?.(event)
+  })
   scope.defer(() => cluster.stop())
-  return { directory, cluster, isInMemory: (await statfs(parent)).type === TMPFS_MAGIC }
+  const isInMemory = (await statfs(made.directory)).type === TMPFS_MAGIC
+  return { directory: made.cluster, cluster, isInMemory }
+}
+
+/** Servers are given by URL, the databases on them are new; the other ways make their own. */
+async function databasesOn(
+  postgres: readonly string[],
+  { scope, keeps }: { readonly scope: Scope; readonly keeps: () => boolean },
+): Promise<readonly string[]> {
+  if (!postgres.every((how) => /^postgres(ql)?:/.test(how))) return postgres
+  const made: string[] = []
+  for (const server of postgres) {
+    const database = await createTemporaryDatabase(server)
+    made.push(database)
+    // One that no bundle names yet, because the next one failed, has to go, too.
+    scope.defer(() => (keeps() ? undefined : dropTemporaryDatabase(database)))
+  }
+  return made
 }

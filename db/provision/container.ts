@@ -5,6 +5,7 @@ import { databaseUrl, probe } from './url.ts'
 
 const STOP_TIMEOUT_MS = 15_000
 const DATABASE = 'postgres'
+const PORT_LABEL = 'pbft-ledger.port'
 
 export type ContainerOptions = {
   /** One with the official Postgres image's interface: POSTGRES_USER, POSTGRES_PASSWORD, POSTGRES_DB; psql inside. */
@@ -49,12 +50,37 @@ async function start(options: ContainerOptions): Promise<StartedPostgreSqlContai
       .withUsername(options.user)
       .withPassword(options.password)
       .withExposedPorts({ container: 5432, host: options.port })
-      .withLabels({ 'pbft-ledger.port': String(options.port) })
+      .withLabels({ [PORT_LABEL]: String(options.port) })
       .withHealthCheck(healthCheck(options.user))
       .withCommand(['postgres', ...serverFlags()])
       .withAutoRemove(false)
       .withReuse()
       .start()
+  } catch (cause) {
+    throw startError(options, cause)
+  }
+}
+
+/**
+ * Removes the container of these options with the data in it, whether it runs or not. The port alone would not do:
+ * another cluster may have had it. The password is this one's alone.
+ * @returns the container's name; undefined when there is none
+ * @throws ProvisionError 'unsupported' without the package or an engine, 'failed'
+ */
+export async function removeContainer(options: ContainerOptions): Promise<string | undefined> {
+  await loadTestcontainers()
+  const { getContainerRuntimeClient } = await import('testcontainers')
+  try {
+    const { dockerode } = (await getContainerRuntimeClient()).container
+    const labels = [`${PORT_LABEL}=${options.port}`]
+    for (const { Id: id } of await dockerode.listContainers({ all: true, filters: { label: labels } })) {
+      const container = dockerode.getContainer(id)
+      const { Name: name, Config: config } = await container.inspect()
+      if (!(config.Env ?? []).includes(`POSTGRES_PASSWORD=${options.password}`)) continue
+      await container.remove({ force: true, v: true })
+      return name.replace(/^\//, '')
+    }
+    return undefined
   } catch (cause) {
     throw startError(options, cause)
   }
@@ -105,5 +131,9 @@ function startError(options: ContainerOptions, cause: unknown): ProvisionError {
       { cause },
     )
   }
-  return new ProvisionError('failed', `the container of ${options.image} did not start: ${reason}`, { cause })
+  return new ProvisionError(
+    'failed',
+    `the container of ${options.image} could not be started or removed: ${reason}`,
+    { cause },
+  )
 }

@@ -43,6 +43,10 @@ export class RunningCommand {
     return this.#stdout
   }
 
+  get stderr(): string {
+    return this.#stderr
+  }
+
   /** Resolves when the output has `text`. @throws Error when the command ends without it */
   async says(text: string): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>()

@@ -3,7 +3,7 @@ import fs from 'node:fs'
 import { createServer } from 'node:net'
 import pg from 'pg'
 import { expect, test, vi } from 'vitest'
-import { startContainer } from '../../db/provision/container.ts'
+import { removeContainer, startContainer } from '../../db/provision/container.ts'
 
 /** `.ci/run` sets this to an image that a running engine has. Without an engine, its absence is what is tested. */
 const image = process.env.PBFT_TEST_POSTGRES_IMAGE
@@ -27,6 +27,9 @@ if (image === undefined) {
     await expect(startContainer({ image: 'any', port: 1, user: 'u', password: 'p' })).rejects.toMatchObject({
       code: 'unsupported',
       message: expect.stringContaining('no container engine answers'),
+    })
+    await expect(removeContainer({ image: 'any', port: 1, user: 'u', password: 'p' })).rejects.toMatchObject({
+      code: 'unsupported',
     })
     noSocket.mockRestore()
     vi.unstubAllEnvs()
@@ -54,6 +57,22 @@ if (image === undefined) {
     const again = await startContainer({ ...options, removeOnStop: true })
     expect(await query(again.url, 'select seven from kept')).toEqual([{ seven: 7 }])
     await again.stop()
+  })
+
+  test('a container is removed whether it runs or not, and only with its own password', {
+    timeout,
+  }, async () => {
+    const options = { image, port: await freePort(), user: 'bank', password: 'its own' }
+    const { url } = await startContainer(options)
+    expect(await removeContainer({ ...options, password: `another's` })).toBeUndefined()
+    const client = new pg.Client(url)
+    await client.connect()
+    await client.end()
+    expect(await removeContainer(options)).toEqual(expect.any(String))
+    expect(await removeContainer(options)).toBeUndefined()
+    const again = await startContainer(options)
+    await again.stop()
+    expect(await removeContainer(options)).toEqual(expect.any(String))
   })
 
   test('a port that is taken gives an error that names it, and is no obstacle once it is free', {

@@ -1,0 +1,77 @@
+import { randomBytes } from 'node:crypto'
+import { chmod, mkdir, realpath, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { homesElsewhere } from '../chaos/live/leftovers.ts'
+import { processesOf } from '../chaos/live/run-processes.ts'
+import { type Registration, RunRegistry } from '../chaos/live/run-registry.ts'
+import { removeDatabasesOf } from '../chaos/live/temporary-databases.ts'
+import { commandLine } from './invocation.ts'
+import type { Scope } from './scope.ts'
+import { listed } from './words.ts'
+
+export type TemporaryDirectory = {
+  readonly directory: string
+  /** Where the run's cluster has to be made, for `pbft clean` to find it. */
+  readonly cluster: string
+  /** To be called when servers have started: where their files are, if not below `directory`. */
+  readonly noteHomes: () => Promise<void>
+}
+
+/**
+ * A directory for one cluster, announced in the registry before it exists: when this process is killed, the next
+ * command names what is left, and `pbft clean` removes it. At the end of the scope it is removed, with what the
+ * cluster has elsewhere; by then whoever started processes has ended them.
+ * @param choices.keeps asked at the end: the files stay
+ */
+export async function makeTemporaryDirectory(
+  scope: Scope,
+  choices: { readonly name: string; readonly replicas: number; readonly keeps: () => boolean },
+): Promise<TemporaryDirectory> {
+  const { name, replicas, keeps } = choices
+  const directory = join(await realpath(tmpdir()), `pbft-${name}-${randomBytes(6).toString('hex')}`)
+  const cluster = join(directory, 'cluster')
+  const registration = await new RunRegistry().announce({
+    command: commandLine(),
+    directory,
+    cluster,
+    replicas,
+    keepsFiles: keeps(),
+  })
+  let noting = Promise.resolve()
+  scope.defer(async () => {
+    await noting
+    await end(registration, keeps())
+  })
+  await mkdir(directory)
+  // As root, Postgres runs as another user, who has to get to its files.
+  await chmod(directory, 0o755)
+  const noteHomes = () => {
+    noting = noting.then(() => note(registration))
+    return noting
+  }
+  return { directory, cluster, noteHomes }
+}
+
+async function note(registration: Registration): Promise<void> {
+  const homes = await homesElsewhere(registration.run)
+  if (homes.length > registration.run.homes.length) await registration.noteHomes(homes)
+}
+
+async function end(registration: Registration, keeps: boolean): Promise<void> {
+  const { run } = registration
+  const left = await processesOf(run)
+  if (left.length > 0) {
+    registration.release()
+    const pids = listed(left.map(({ pid }) => pid))
+    throw new Error(
+      `${run.directory}: processes ${pids} of this run have not ended; \`pbft clean\` ends and removes them`,
+    )
+  }
+  if (!keeps) {
+    const homes = await homesElsewhere(run)
+    await removeDatabasesOf(run)
+    for (const path of [...homes, run.directory]) await rm(path, { recursive: true, force: true })
+  }
+  await registration.close()
+}
