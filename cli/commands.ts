@@ -44,6 +44,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./commands/bench.ts'),
   },
   {
+    name: 'chaos',
+    summary: 'run a cluster under load and faults, and judge it',
+    namesLeftovers: true,
+    load: () => import('./commands/chaos.ts'),
+  },
+  {
     name: 'experiment',
     summary: 'measure by iteration count as the paper does, without and with crashes',
     namesLeftovers: true,

@@ -32,6 +32,8 @@ export type ConductOptions = {
   readonly say: (line: string) => void
   /** The cluster exists: whatever happens from here on, it must be stopped. */
   readonly onCluster: (cluster: LiveCluster) => void
+  /** All replicas serve, and their databases are where they stay. */
+  readonly onServing: () => Promise<void>
 }
 
 /** What `results.json` holds. */
@@ -64,6 +66,7 @@ export async function conductRun(options: ConductOptions): Promise<RunResults> {
   options.onCluster(cluster)
   say(`starting ${plan.cluster.replicas} replicas, each with a database of its own ...`)
   await cluster.start()
+  await options.onServing()
   run = new ChaosRun({ ...options, cluster })
   const record = await run.run()
   const datagrams = cluster.network.counters()

@@ -11,7 +11,7 @@ import { EXIT, type ExitCode } from '../exit-code.ts'
 import { UsageError } from '../failure.ts'
 import { invocation } from '../invocation.ts'
 import type { Scope } from '../scope.ts'
-import { temporaryDirectory } from '../temporary-directory.ts'
+import { makeTemporaryDirectory } from '../temporary-directory.ts'
 import { printResults } from './print-results.ts'
 import { ProgressDisplay } from './progress.ts'
 
@@ -41,19 +41,24 @@ export async function runChaos(
   display.say(
     `seed ${seed}   ${plan.name}, ${plan.cluster.replicas} replicas, ${plan.seconds} s   run in ${directory}`,
   )
-  const parent = await temporaryDirectory(scope, 'chaos')
+  const place = await makeTemporaryDirectory(scope, {
+    name: 'chaos',
+    replicas: plan.cluster.replicas,
+    keeps: () => false,
+  })
   const results = await conductRun({
     plan,
     planText: text,
     seed,
     directory,
-    clusterDirectory: join(parent, 'cluster'),
+    clusterDirectory: place.cluster,
     postgres: options.postgres,
     repeat,
     signal: scope.signal,
     onProgress: (progress) => display.show(progress),
     say: (line) => display.say(line),
-    onCluster: (cluster) => scope.defer(() => cluster.remove()),
+    onCluster: (cluster) => scope.defer(() => cluster.stop()),
+    onServing: () => place.noteHomes(),
   })
   display.done()
   if (options.json === true) process.stdout.write(`${JSON.stringify({ ...results, directory })}\n`)

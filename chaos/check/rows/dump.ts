@@ -1,0 +1,1 @@
+export const dumpDatabase = async (_: string, __: string): Promise<void> => undefined

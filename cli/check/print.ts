@@ -1,0 +1,1 @@
+export const printProperties = (_: unknown, __: (line: string) => void): void => undefined
