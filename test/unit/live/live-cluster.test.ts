@@ -77,6 +77,17 @@ describe('the files that it writes', () => {
       expect(live.database(own.id).url).toBe(url(own.id))
       await expect(live.database(own.id).killServer()).rejects.toThrow(/behind a URL/)
     }
+    await live.stop()
+    const [stopped] = await bundles(live)
+    expect(stopped?.own.database).toEqual({ kind: 'url', url: url(0) })
+  })
+
+  test('stopped, everything is where it is, so that it can be run by hand', async () => {
+    const live = await make()
+    await live.stop()
+    const [first, ...others] = await bundles(live)
+    for (const { cluster } of others) expect(cluster).toEqual(first?.cluster)
+    for (const { own } of await bundles(live)) expect(own.database).toMatchObject({ connectPort: null })
   })
 
   test('without proxies everything is where it is', async () => {
