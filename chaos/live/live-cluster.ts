@@ -126,7 +126,8 @@ export class LiveCluster {
 
   /** @param options.failpoint where it kills itself; see failpoints.ts. @throws ReplicaStartError */
   async startReplica(id: number, options: { readonly environment?: NodeJS.ProcessEnv } = {}): Promise<void> {
-    this.#paused.delete(id)
+    // One that was stopped and then died of something else.
+    if (!this.running.includes(id)) this.#paused.delete(id)
     await this.#cluster.startReplica(id, options)
   }
 
