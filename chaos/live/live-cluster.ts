@@ -12,7 +12,13 @@ import { VoteLogError } from '../../replica/runtime/vote-log/vote-log-error.ts'
 import { Inspector } from './inspector.ts'
 import type { LiveDatabase } from './live-database.ts'
 import type { LiveNetwork } from './live-network.ts'
-import { clusterForClients, type LiveChoices, type MadeCluster, makeLiveCluster } from './make-cluster.ts'
+import {
+  clusterForClients,
+  type LiveChoices,
+  type MadeCluster,
+  makeLiveCluster,
+  writeWithoutProxies,
+} from './make-cluster.ts'
 
 export type { LiveChoices } from './make-cluster.ts'
 
@@ -120,6 +126,8 @@ export class LiveCluster {
 
   /** @param options.failpoint where it kills itself; see failpoints.ts. @throws ReplicaStartError */
   async startReplica(id: number, options: { readonly environment?: NodeJS.ProcessEnv } = {}): Promise<void> {
+    // One that was stopped and then died of something else.
+    if (!this.running.includes(id)) this.#paused.delete(id)
     await this.#cluster.startReplica(id, options)
   }
 
@@ -136,9 +144,13 @@ export class LiveCluster {
 
   async #end(id: number, end: () => Promise<void>): Promise<void> {
     this.#requireReplica(id)
-    if (this.running.includes(id)) this.#asked.add(id)
-    await end()
-    this.#paused.delete(id)
+    this.#asked.add(id)
+    try {
+      await end()
+      this.#paused.delete(id)
+    } finally {
+      this.#asked.delete(id)
+    }
   }
 
   #requireReplica(id: number): void {
@@ -211,7 +223,10 @@ export class LiveCluster {
 
   // --- the end
 
-  /** Undoes every fault, and ends every process, from any state. Once; then it is over. */
+  /**
+   * Undoes every fault, and ends every process, from any state. Once; then it is over, and what is left in the directory is
+   * a cluster without proxies, that can be looked at and run by hand.
+   */
   stop(): Promise<void> {
     this.#stopped ??= this.#stop()
     return this.#stopped
@@ -228,6 +243,7 @@ export class LiveCluster {
     await attempt(Promise.resolve(this.#inspector).then((inspector) => inspector?.close()))
     await Promise.all(this.#databases.map((database) => attempt(database.close())))
     await attempt(this.network.close())
+    await attempt(writeWithoutProxies(this.directory, this.#databases))
     if (failures.length > 0) throw failures[0]
   }
 

@@ -1,8 +1,15 @@
+import { readFile, writeFile } from 'node:fs/promises'
 import { databaseUrl } from '../../db/provision/url.ts'
-import { type ClusterFile, ConfigError, type DatabaseConfig, type Tuning } from '../../protocol/config.ts'
+import {
+  type ClusterFile,
+  ConfigError,
+  type DatabaseConfig,
+  parseReplicaPrivate,
+  type Tuning,
+} from '../../protocol/config.ts'
 import { randomBytes } from '../../protocol/crypto.ts'
 import { freePorts } from '../../replica/local-cluster/free-ports.ts'
-import { bundleOf } from '../../replica/local-cluster/layout.ts'
+import { bundleOf, clusterPaths } from '../../replica/local-cluster/layout.ts'
 import { planCluster, writeCluster } from '../../replica/provision-cluster.ts'
 import { bundlePaths } from '../../replica/runtime/bundle.ts'
 import { DatabaseProxy } from './database-proxy.ts'
@@ -146,6 +153,25 @@ function textsOf(args: {
     tuning: choices.tuning,
     allowByzantine: choices.allowByzantine,
   })
+}
+
+/**
+ * Once the proxies are gone: every replica's files name the others, and its database, where they are. So the cluster can
+ * be run again by hand, and its databases be opened by `pbft check`.
+ */
+export async function writeWithoutProxies(
+  directory: string,
+  databases: readonly LiveDatabase[],
+): Promise<void> {
+  const cluster = await readFile(clusterPaths(directory).cluster, 'utf8')
+  for (const [id, { url }] of databases.entries()) {
+    const paths = bundlePaths(bundleOf(directory, id))
+    const own = parseReplicaPrivate({ name: paths.private, text: await readFile(paths.private, 'utf8') })
+    const database: DatabaseConfig =
+      own.database.kind === 'url' ? { kind: 'url', url } : { ...own.database, connectPort: null }
+    await writeFile(paths.cluster, cluster)
+    await writeFile(paths.private, `${JSON.stringify({ ...own, database }, null, 2)}\n`, { mode: 0o600 })
+  }
 }
 
 /** As clients see the cluster: through their proxies, where there are any. */

@@ -9,6 +9,8 @@ const STOP_PATIENCE_MS = 30_000
 /** A first start makes a database, which can't be stopped half-way without leaving what makes it behind. */
 const START_PATIENCE_MS = 30_000
 const LAST_WORDS_LINES_MAX = 10
+/** One that stands still answers nothing. */
+const ANSWER_PATIENCE_MS = 5_000
 
 export type SpawnOptions = {
   /** Segments that are cut off the vote log are kept. */
@@ -134,7 +136,11 @@ export class ReplicaProcess {
     const { promise: answered, resolve } = Promise.withResolvers<ControlAnswer>()
     this.#asked.push(resolve)
     stdin.write(`${JSON.stringify(command)}\n`)
-    const outcome = await Promise.race([answered, this.exited])
+    const { promise: outOfPatience, resolve: giveUp } = Promise.withResolvers<ControlAnswer>()
+    const error = `it does not answer within ${ANSWER_PATIENCE_MS} ms, and does it when it goes on`
+    const timer = setTimeout(() => giveUp({ error }), ANSWER_PATIENCE_MS)
+    const outcome = await Promise.race([answered, this.exited, outOfPatience])
+    clearTimeout(timer)
     if ('error' in outcome) throw new ControlError(`${kind}: ${outcome.error}`)
     if (!('done' in outcome)) throw new ControlError(`${kind}: it ended: ${describeExit(outcome)}`)
   }

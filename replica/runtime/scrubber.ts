@@ -40,7 +40,8 @@ export class Scrubber {
 
   /** A checkpoint was taken. */
   look(): void {
-    if (this.#looking) return
+    // What is asked of a database that is away is dropped: nothing would end that look.
+    if (this.#looking || !this.#executor.connected) return
     this.#looking = true
     this.#looked = true
     this.#executor.betweenRuns(async () => {

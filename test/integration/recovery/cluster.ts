@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { compareDatabases } from '../../../chaos/check/compare-databases.ts'
 import { openDatabases } from '../../../chaos/check/databases.ts'
-import { LiveCluster } from '../../../chaos/live/live-cluster.ts'
+import { type LiveChoices, LiveCluster } from '../../../chaos/live/live-cluster.ts'
 import type { LiveDatabase } from '../../../chaos/live/live-database.ts'
 import { type Bank, connect } from '../../../client/client.ts'
 import { findHome } from '../../../db/provision/data-directory.ts'
@@ -28,6 +28,7 @@ type Choices = {
   readonly callers?: number
   /** Accounts that nobody pays into. */
   readonly idle?: readonly string[]
+  readonly live?: Partial<LiveChoices>
 }
 
 /** A cluster of real processes with databases of their own, under a load whose every answer is remembered. */
@@ -36,7 +37,8 @@ export class RecoveryCluster {
   readonly replicas: readonly number[]
   readonly notices: readonly Notice[]
   readonly #parent: string
-  readonly #died: readonly Died[]
+  /** Who ended unasked. */
+  readonly died: readonly Died[]
   readonly live: LiveCluster
   #bank: Bank | undefined
   #load: Depositors | undefined
@@ -50,7 +52,7 @@ export class RecoveryCluster {
     this.#parent = parts.parent
     this.live = parts.live
     this.directory = parts.live.directory
-    this.#died = parts.died
+    this.died = parts.died
     this.notices = parts.notices
     this.replicas = parts.live.replicas
   }
@@ -73,6 +75,7 @@ export class RecoveryCluster {
         tuning: { scrubIntervalMs: 50, statusIdleMs: 200 },
         postgres: ['embedded'],
         seed: 1,
+        ...choices.live,
       },
       (event) => {
         if (event.kind === 'died') died.push(event)
@@ -138,7 +141,7 @@ export class RecoveryCluster {
   async untilDied(id: number): Promise<Died> {
     return this.until(`replica ${id} ends`, async () => {
       if (this.running.includes(id)) return undefined
-      return this.#died.findLast(({ replica }) => replica === id)
+      return this.died.findLast(({ replica }) => replica === id)
     })
   }
 

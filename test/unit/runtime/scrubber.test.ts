@@ -86,3 +86,21 @@ test('[CP6] a look that the connection ended is made again', async () => {
   expect(fatal).toEqual([])
   scrubber.stop()
 })
+
+test('[CP6] intervals that pass while the database is away do not end the looks', async () => {
+  const { store, scrubber, executor, disconnected } = scrubberOf()
+  store.connectErrors = [new StoreError('unavailable', 'still gone')]
+  store.failures.set('scrub', new StoreError('unavailable', 'gone'))
+  scrubber.look()
+  await vi.advanceTimersByTimeAsync(0)
+  expect(disconnected).toEqual(['unavailable'])
+  expect(executor.connected).toBe(false)
+  scrubber.look()
+  await vi.advanceTimersByTimeAsync(10 * INTERVAL_MS)
+  expect(executor.connected).toBe(true)
+  const before = store.calls.filter((call) => call === LOOK).length
+  await vi.advanceTimersByTimeAsync(2 * INTERVAL_MS)
+  expect(store.calls.filter((call) => call === LOOK)).toHaveLength(before + 2)
+  expect(before).toBeGreaterThan(1)
+  scrubber.stop()
+})
