@@ -153,7 +153,7 @@ function wordsOf(issue: v.BaseIssue<unknown>): string {
   if (type === 'strict_object' && expected === 'never') {
     const parent = issue.path?.at(-1)?.input
     const known = typeof parent === 'object' && parent !== null ? Object.keys(parent) : []
-    const word = JSON.parse(received ?? '""')
+    const word = String(issue.path?.at(-1)?.key)
     return `unknown field ${JSON.stringify(word)} (beside ${known.filter((key) => key !== word).join(', ') || 'nothing'})`
   }
   if (type === 'strict_object' && received === 'undefined') return `the field ${expected} is missing`
