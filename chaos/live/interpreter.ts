@@ -130,9 +130,8 @@ class Interpreter {
   async #fault(fault: Fault): Promise<void> {
     const { action } = fault.strike
     if (action === 'rolling-restart') return this.#rollingRestart(fault)
-    const victims = await this.#pick(fault)
+    const victims = this.#claim(fault, await this.#pick(fault))
     if (victims.length === 0) return
-    this.#count(fault, victims, 1)
     try {
       const struck =
         action === 'crash-loop' ? await this.#crashLoop(fault, victims) : await this.#once(fault, victims)
@@ -239,10 +238,17 @@ class Interpreter {
       (id) => !isProcess || (cluster.running.includes(id) && !this.#faulty.has(id)),
     )
     const isOfPrimary = strike.action === 'partition' && strike.shape === 'primary'
-    const picked = await this.#select(isOfPrimary ? { ...selection, mode: 'primary' } : selection, able)
-    if (!makesFaulty(fault) || picked.length === cluster.replicas.length) return picked
-    // The plan was looked through before: this only bounds what nobody foresaw.
-    return picked.slice(0, Math.max(0, this.#max - this.#faulty.size))
+    return this.#select(isOfPrimary ? { ...selection, mode: 'primary' } : selection, able)
+  }
+
+  /** The plan was looked through before: this only bounds what nobody foresaw. From here on they count. */
+  #claim(fault: Fault, picked: readonly number[]): readonly number[] {
+    if (!makesFaulty(fault)) return picked
+    const isOfAll = picked.length === this.#context.cluster.replicas.length
+    const left = Math.max(0, this.#max - this.#faulty.size)
+    const claimed = isOfAll ? picked : picked.filter((id) => !this.#faulty.has(id)).slice(0, left)
+    this.#count(fault, claimed, 1)
+    return claimed
   }
 
   async #select({ mode, value }: Selection, able: readonly number[]): Promise<readonly number[]> {
