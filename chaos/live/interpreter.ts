@@ -8,7 +8,7 @@ import { highestExecuted, isWell, primaryOf, type StruckCluster } from './struck
 
 const LOOK_MS = 50
 /** For a fault's victims to be as good as any others again. */
-const RECOVERY_MS_MAX = 60_000
+const RECOVERY_MS_MAX = 120_000
 
 /** A line of faults.jsonl. 'recovered': its victims are level with the others again. */
 export type FaultEvent = {
