@@ -1,3 +1,4 @@
+import { PlanError } from '../chaos/plan/plan.ts'
 import { EXIT, type ExitCode } from './exit-code.ts'
 
 /** The command line asks for what there is not, or can't be. */
@@ -18,5 +19,5 @@ export function reportFailure(error: unknown, write: (text: string) => void): Ex
     for (let at: unknown = error; at instanceof Error; at = at.cause) write(`${at.stack}\n`)
   }
   if (error instanceof InterruptedError) return EXIT.interrupted
-  return error instanceof UsageError ? EXIT.unknown : EXIT.fail
+  return error instanceof UsageError || error instanceof PlanError ? EXIT.unknown : EXIT.fail
 }

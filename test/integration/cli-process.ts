@@ -31,6 +31,7 @@ export class RunningCommand {
     })
     this.child.stderr?.on('data', (chunk) => {
       this.#stderr += chunk
+      this.#onOutput()
     })
     this.ended = once(this.child, 'close').then(([code]) => ({
       code,
@@ -48,14 +49,23 @@ export class RunningCommand {
   }
 
   /** Resolves when the output has `text`. @throws Error when the command ends without it */
-  async says(text: string): Promise<void> {
+  says(text: string): Promise<void> {
+    return this.#until(text, () => this.#stdout)
+  }
+
+  /** The same of what it writes to stderr. */
+  saysError(text: string): Promise<void> {
+    return this.#until(text, () => this.#stderr)
+  }
+
+  async #until(text: string, output: () => string): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>()
     this.#onOutput = () => {
-      if (this.#stdout.includes(text)) resolve()
+      if (output().includes(text)) resolve()
     }
     this.#onOutput()
     const ended = await Promise.race([promise, this.ended])
-    if (ended !== undefined && !this.#stdout.includes(text)) {
+    if (ended !== undefined && !output().includes(text)) {
       throw new Error(`it ended without "${text}":\n${ended.stdout}\n${ended.stderr}`)
     }
   }
