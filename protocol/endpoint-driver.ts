@@ -67,20 +67,22 @@ export async function startEndpoint(args: {
     arm()
   }
 
+  /** A timer that comes too early is left to: most deadlines move on with each datagram, and few of them pass. */
   function arm(): void {
     const atMs = open ? (endpoint.nextTimeoutMs() ?? Number.POSITIVE_INFINITY) : Number.POSITIVE_INFINITY
-    if (timer !== undefined && Math.abs(atMs - timerAtMs) < TIMER_SLACK_MS) return
+    if (timer !== undefined && timerAtMs <= atMs + TIMER_SLACK_MS) return
     clearTimeout(timer)
     timer = undefined
     timerAtMs = atMs
     if (atMs === Number.POSITIVE_INFINITY) return
-    timer = setTimeout(
-      () => {
-        timer = undefined
-        flush()
-      },
-      Math.max(0, Math.ceil(atMs - nowMs())),
-    )
+    timer = setTimeout(onTimer, Math.max(0, Math.ceil(atMs - nowMs())))
+  }
+
+  function onTimer(): void {
+    timer = undefined
+    const atMs = endpoint.nextTimeoutMs() ?? Number.POSITIVE_INFINITY
+    if (atMs <= nowMs()) flush()
+    else arm()
   }
 
   return {
