@@ -32,6 +32,8 @@ export async function startEndpoint(args: {
   let timer: NodeJS.Timeout | undefined
   let timerAtMs = Number.POSITIVE_INFINITY
   let scheduled = false
+  /** Something was taken in since the last poll. */
+  let added = false
   let open = true
   const connected = new Set<PrincipalId>()
   const nowMs = () => performance.now()
@@ -46,6 +48,7 @@ export async function startEndpoint(args: {
   })
 
   function schedule(): void {
+    added = true
     if (scheduled || !open) return
     scheduled = true
     setImmediate(flush)
@@ -54,22 +57,27 @@ export async function startEndpoint(args: {
   /** Until nothing is left to hand on or to send: answers leave with the acknowledgements of what they answer. */
   function flush(): void {
     scheduled = true
+    let atMs = Number.POSITIVE_INFINITY
     try {
       for (let busy = true; busy && open; ) {
+        added = false
         const { datagrams, events } = endpoint.poll(nowMs())
         for (const { to, bytes } of datagrams) udp.send(to, bytes)
         if (events.length > 0) args.onEvents(events)
-        busy = events.length > 0 || datagrams.length > 0
+        atMs = nextTimeoutMs()
+        busy = added || (datagrams.length > 0 && atMs <= nowMs())
       }
     } finally {
       scheduled = false
     }
-    arm()
+    arm(atMs)
   }
 
+  const nextTimeoutMs = (): number => endpoint.nextTimeoutMs() ?? Number.POSITIVE_INFINITY
+
   /** A timer that comes too early is left to: most deadlines move on with each datagram, and few of them pass. */
-  function arm(): void {
-    const atMs = open ? (endpoint.nextTimeoutMs() ?? Number.POSITIVE_INFINITY) : Number.POSITIVE_INFINITY
+  function arm(atMs: number): void {
+    if (!open) return clearTimeout(timer)
     if (timer !== undefined && timerAtMs <= atMs + TIMER_SLACK_MS) return
     clearTimeout(timer)
     timer = undefined
@@ -80,9 +88,9 @@ export async function startEndpoint(args: {
 
   function onTimer(): void {
     timer = undefined
-    const atMs = endpoint.nextTimeoutMs() ?? Number.POSITIVE_INFINITY
+    const atMs = nextTimeoutMs()
     if (atMs <= nowMs()) flush()
-    else arm()
+    else arm(atMs)
   }
 
   return {
