@@ -35,6 +35,8 @@ export async function startEndpoint(args: {
   let timer: StopTimer | undefined
   let timerAtMs = Number.POSITIVE_INFINITY
   let scheduled = false
+  /** Something was taken in since the last poll. */
+  let added = false
   let open = true
   const connected = new Set<PrincipalId>()
   const nowMs = () => clock.nowMs()
@@ -49,6 +51,7 @@ export async function startEndpoint(args: {
   })
 
   function schedule(): void {
+    added = true
     if (scheduled || !open) return
     scheduled = true
     setImmediate(flush)
@@ -57,33 +60,40 @@ export async function startEndpoint(args: {
   /** Until nothing is left to hand on or to send: answers leave with the acknowledgements of what they answer. */
   function flush(): void {
     scheduled = true
+    let atMs = Number.POSITIVE_INFINITY
     try {
       for (let busy = true; busy && open; ) {
+        added = false
         const { datagrams, events } = endpoint.poll(nowMs())
         for (const { to, bytes } of datagrams) udp.send(to, bytes)
         if (events.length > 0) args.onEvents(events)
-        busy = events.length > 0 || datagrams.length > 0
+        atMs = nextTimeoutMs()
+        busy = added || (datagrams.length > 0 && atMs <= nowMs())
       }
     } finally {
       scheduled = false
     }
-    arm()
+    arm(atMs)
   }
 
-  function arm(): void {
-    const atMs = open ? (endpoint.nextTimeoutMs() ?? Number.POSITIVE_INFINITY) : Number.POSITIVE_INFINITY
-    if (timer !== undefined && Math.abs(atMs - timerAtMs) < TIMER_SLACK_MS) return
+  const nextTimeoutMs = (): number => endpoint.nextTimeoutMs() ?? Number.POSITIVE_INFINITY
+
+  /** A timer that comes too early is left to: most deadlines move on with each datagram, and few of them pass. */
+  function arm(atMs: number): void {
+    if (!open) return timer?.()
+    if (timer !== undefined && timerAtMs <= atMs + TIMER_SLACK_MS) return
     timer?.()
     timer = undefined
     timerAtMs = atMs
     if (atMs === Number.POSITIVE_INFINITY) return
-    timer = clock.setTimer(
-      () => {
-        timer = undefined
-        flush()
-      },
-      Math.max(0, Math.ceil(atMs - nowMs())),
-    )
+    timer = clock.setTimer(onTimer, Math.max(0, Math.ceil(atMs - nowMs())))
+  }
+
+  function onTimer(): void {
+    timer = undefined
+    const atMs = nextTimeoutMs()
+    if (atMs <= nowMs()) flush()
+    else arm(atMs)
   }
 
   return {

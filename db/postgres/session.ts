@@ -2,13 +2,14 @@ import { Socket } from 'node:net'
 import pg from 'pg'
 import { StoreError } from '../store.ts'
 import { storeError } from './errors.ts'
+import { PreparedQuery, type TextRow } from './prepared-query.ts'
+
+export type { TextRow } from './prepared-query.ts'
 
 const CONNECT_TIMEOUT_MS = 5_000
 /** How long a goodbye may take: a server that was paused says none. */
 const CLOSE_TIMEOUT_MS = 1_000
 
-/** A row's columns as Postgres prints them: callers know their types, and parse only what they need. */
-export type TextRow = readonly (string | null)[]
 const AS_TEXT = { getTypeParser: () => (text: string) => text }
 
 export type Statement = {
@@ -22,6 +23,9 @@ export type Statement = {
 export class Session {
   readonly client: pg.Client
   readonly #socket: Socket
+  /** Statements that the server was sent, and what they are called there. */
+  readonly #known = new Map<string, string>()
+  #failures = 0
   #lost: unknown
   #whenLost: () => void = () => undefined
 
@@ -76,14 +80,31 @@ export class Session {
   }
 
   /** Statements of one turn travel together. @throws pg.DatabaseError, or the socket's error */
-  async rows({ name, text, values }: Statement): Promise<readonly TextRow[]> {
-    const result = await this.client.query<(string | null)[]>({
-      ...(name === undefined ? {} : { name }),
-      text,
-      values: values === undefined ? [] : [...values],
-      rowMode: 'array',
-    })
+  rows({ name, text, values = [] }: Statement): Promise<readonly TextRow[]> {
+    return name === undefined ? this.#unprepared(text, values) : this.#prepared(name, { text, values })
+  }
+
+  async #unprepared(text: string, values: NonNullable<Statement['values']>): Promise<readonly TextRow[]> {
+    const result = await this.client.query<(string | null)[]>({ text, values: [...values], rowMode: 'array' })
     return result.rows
+  }
+
+  async #prepared(
+    name: string,
+    { text, values }: { readonly text: string; readonly values: NonNullable<Statement['values']> },
+  ): Promise<readonly TextRow[]> {
+    const known = this.#known.get(name)
+    const sent = known ?? (this.#failures === 0 ? name : `${name}-${this.#failures}`)
+    this.#known.set(name, sent)
+    const query = new PreparedQuery({ name: sent, text, values, isNew: known === undefined })
+    this.client.query(query)
+    try {
+      return await query.result
+    } catch (error) {
+      // Whether the server knows a statement whose first execution failed, nobody can tell: it gets another name.
+      if (known === undefined && this.#known.delete(name)) this.#failures += 1
+      throw error
+    }
   }
 
   /** Lets what is in flight finish, for as long as that takes less than CLOSE_TIMEOUT_MS. */

@@ -176,9 +176,15 @@ export class OpenLog {
   static async at(
     directory: string,
     segmentBytesMax = 2 ** 20,
-    options: { readonly archive?: boolean; readonly noteSynced?: boolean } = {},
+    options: {
+      readonly archive?: boolean
+      readonly noteSynced?: boolean
+      readonly inlineSyncMsMax?: number
+    } = {},
   ): Promise<OpenLog> {
-    return new OpenLog(await VoteLog.open(directory, { ...IDENTITY, segmentBytesMax, ...options }))
+    // Through the thread pool unless said otherwise: what a disk does there does not depend on its speed.
+    const always = { ...IDENTITY, inlineSyncMsMax: 0, segmentBytesMax }
+    return new OpenLog(await VoteLog.open(directory, { ...always, ...options }))
   }
 
   static async createAt(...args: Parameters<typeof OpenLog.at>): Promise<OpenLog> {

@@ -1,3 +1,4 @@
+import { fdatasyncSync, writeSync } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
 import { open, rename } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -105,19 +106,25 @@ export class SegmentFile {
     return this.#synced === this.#end
   }
 
-  async write(bytes: Buffer): Promise<void> {
+  /** `inline`: the event loop waits for it. */
+  async write(bytes: Buffer, inline: boolean): Promise<void> {
     const end = this.#end + bytes.length
     await guarded(this.path, 'a write', async () => {
       const zeros = end > this.#fileBytes ? [ZEROS] : []
-      await writeAll(this.#handle, [bytes, ...zeros], this.#end)
+      if (inline && zeros.length === 0) writeAllInline(this.#handle, bytes, this.#end)
+      else await writeAll(this.#handle, [bytes, ...zeros], this.#end)
       if (zeros.length > 0) this.#fileBytes = end + WRITE_AHEAD_BYTES
       this.#end = end
     })
   }
 
-  async sync(): Promise<void> {
+  /** `inline`: the event loop waits for it. */
+  async sync(inline: boolean): Promise<void> {
     const end = this.#end
-    await guarded(this.path, 'fdatasync', () => this.#handle.datasync())
+    await guarded(this.path, 'fdatasync', async () => {
+      if (inline) fdatasyncSync(this.#handle.fd)
+      else await this.#handle.datasync()
+    })
     this.#synced = end
   }
 
@@ -136,6 +143,14 @@ async function writeAll(handle: FileHandle, buffers: readonly Buffer[], position
       done += bytesWritten
       at += bytesWritten
     }
+  }
+}
+
+function writeAllInline(handle: FileHandle, bytes: Buffer, position: number): void {
+  for (let done = 0; done < bytes.length; ) {
+    const written = writeSync(handle.fd, bytes, done, bytes.length - done, position + done)
+    if (written === 0) throw new Error('nothing was written')
+    done += written
   }
 }
 

@@ -14,6 +14,7 @@ import {
   summaryWith,
 } from './segment-header.ts'
 import type { Segment } from './segment-scan.ts'
+import { SyncPace } from './sync-pace.ts'
 import type { StandingByType } from './wanted-records.ts'
 
 /**
@@ -26,13 +27,20 @@ export class SegmentWriter {
   readonly #segmentBytesMax: number
   /** What is written, and what the next segment carries. */
   readonly #standing: StandingByType
+  readonly #pace: SyncPace
   #file: SegmentFile
   #summary: LogSummary
 
   constructor(
     { segments, tail, summary, standing }: RecoveredLog,
-    { reader, segmentBytesMax }: { reader: CommittedReader; segmentBytesMax: number },
+    options: {
+      readonly reader: CommittedReader
+      readonly segmentBytesMax: number
+      readonly inlineSyncMsMax: number
+    },
   ) {
+    const { reader, segmentBytesMax, inlineSyncMsMax } = options
+    this.#pace = new SyncPace(inlineSyncMsMax)
     this.#segments = segments
     this.#reader = reader
     this.#segmentBytesMax = segmentBytesMax
@@ -60,7 +68,7 @@ export class SegmentWriter {
     if (first === undefined) return
     if (this.#isFull(group.length)) await this.#startNext(first.ordinal)
     const segment = this.#last()
-    await this.#file.write(group.bytes)
+    await this.#file.write(group.bytes, this.#pace.isInline)
     this.#noteStanding(group)
     const start = segment.content.bytes
     const frames: Frame[] = group.frames.map((frame) => ({ ...frame, offset: start + frame.offset }))
@@ -69,8 +77,10 @@ export class SegmentWriter {
     this.#reader.noteWritten(frames)
   }
 
-  sync(): Promise<void> {
-    return this.#file.sync()
+  async sync(): Promise<void> {
+    const startedMs = performance.now()
+    await this.#file.sync(this.#pace.isInline)
+    this.#pace.took(performance.now() - startedMs)
   }
 
   close(): Promise<void> {
@@ -93,7 +103,7 @@ export class SegmentWriter {
   /** The next segment's header vouches for all of this one, so this one is durable first. */
   async #startNext(firstOrdinal: number): Promise<void> {
     const sealed = this.#last()
-    if (!this.#file.isSynced) await this.#file.sync()
+    if (!this.#file.isSynced) await this.sync()
     const carried = new Group()
     const { marker } = sealed.header
     for (const { head, payload } of this.#standing.values()) carried.add(head, { marker, payload })

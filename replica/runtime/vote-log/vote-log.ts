@@ -13,6 +13,7 @@ import type { LogIdentity } from './segment-header.ts'
 import { listSegments } from './segment-list.ts'
 import type { Segment } from './segment-scan.ts'
 import { SegmentWriter } from './segment-writer.ts'
+import { INLINE_SYNC_MS_MAX } from './sync-pace.ts'
 import { SyncedNote } from './synced-note.ts'
 import { missingLog, VoteLogError } from './vote-log-error.ts'
 import { Waiters } from './waiters.ts'
@@ -30,6 +31,8 @@ export type OpenOptions = LogIdentity & {
   readonly archive?: boolean
   /** Keep on file what is synced, so that `cutToSynced` can imitate a power cut of a process that was killed. */
   readonly noteSynced?: boolean
+  /** While an fdatasync takes less than so long, the event loop waits for it; 0: never. */
+  readonly inlineSyncMsMax?: number
 }
 
 export type OpenedLog = {
@@ -102,8 +105,9 @@ export class VoteLog {
     this.#lock = lock
     const { segments } = recovered
     const { segmentBytesMax = SEGMENT_BYTES_MAX, archive = false, noteSynced = false } = options
+    const { inlineSyncMsMax = INLINE_SYNC_MS_MAX } = options
     this.#reader = new CommittedReader(recovered, (segment, error) => this.#passOver(segment, error))
-    this.#writer = new SegmentWriter(recovered, { reader: this.#reader, segmentBytesMax })
+    this.#writer = new SegmentWriter(recovered, { reader: this.#reader, segmentBytesMax, inlineSyncMsMax })
     this.#retained = new RetainedSegments({ segments, reader: this.#reader, writer: this.#writer, archive })
     this.#marker = first.header.marker
     this.#ordinalBase = recovered.nextOrdinal - 1
