@@ -142,7 +142,8 @@ function placeOf(url: string): string {
   return `${host}${pathname}`
 }
 
-function accountsOf(count: number | undefined): { id: AccountId; balance: bigint }[] {
+/** Numbered ones, or A to J. */
+export function accountsOf(count: number | undefined): { id: AccountId; balance: bigint }[] {
   const names =
     count === undefined
       ? [...NAMED_ACCOUNTS]

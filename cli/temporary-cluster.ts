@@ -5,7 +5,8 @@ import { makeCluster } from './new-cluster.ts'
 import type { Scope } from './scope.ts'
 import { makeTemporaryDirectory } from './temporary-directory.ts'
 
-const TMPFS_MAGIC = 0x01021994
+/** What statfs calls a file system in memory. */
+export const TMPFS_MAGIC = 0x01021994
 const EMBEDDED: readonly string[] = ['embedded']
 
 export type TemporaryCluster = {

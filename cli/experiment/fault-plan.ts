@@ -1,10 +1,39 @@
-import type { LocalCluster } from '../../replica/local-cluster.ts'
+import { readFile } from 'node:fs/promises'
+import { runPlan } from '../../chaos/live/interpreter.ts'
+import type { LiveCluster } from '../../chaos/live/live-cluster.ts'
+import { parsePlan } from '../../chaos/plan/parse.ts'
+import { requireTolerated } from '../../chaos/plan/tolerance.ts'
+import { Random } from '../../chaos/sim/random.ts'
 import { UsageError } from '../failure.ts'
 
-/** Strikes a cluster until the signal, and has healed it when the promise resolves. */
-export type ExperimentFaults = (cluster: LocalCluster, signal: AbortSignal) => Promise<void>
+/** A plan's steps, again and again until the iterations are over; what it says of cluster and load is left. */
+export type ExperimentFaults = (cluster: LiveCluster, seed: number, signal: AbortSignal) => Promise<void>
 
-/** @throws UsageError */
-export async function faultsOf(path: string): Promise<ExperimentFaults> {
-  throw new UsageError(`--fault-plan ${path}: this version runs no fault plans; --restarts crashes replicas`)
+/** @throws UsageError @throws PlanError when it would make more than f replicas faulty, crashes of --restarts included */
+export async function faultsOf(
+  path: string,
+  { replicas, restarts }: { readonly replicas: number; readonly restarts: number },
+): Promise<ExperimentFaults> {
+  const text = await readFile(path, 'utf8').catch((cause: NodeJS.ErrnoException) => {
+    throw new UsageError(`--fault-plan ${path}: cannot be read (${cause.code})`, { cause })
+  })
+  const plan = parsePlan({ name: path, text }, { replicas })
+  requireTolerated(plan)
+  if (plan.allowByzantine) {
+    throw new UsageError(
+      `--fault-plan ${path}: an experiment measures replicas that do not lie; leave allowByzantine out`,
+    )
+  }
+  if (restarts > 0) {
+    throw new UsageError('--fault-plan and --restarts exclude each other: put the crashes into the plan')
+  }
+  return async (cluster, seed, signal) => {
+    const random = new Random(seed)
+    while (!signal.aborted) {
+      const context = { cluster, random, signal, nowMs: () => performance.now(), onFault: () => undefined }
+      const { incidents } = await runPlan(plan, context)
+      const [incident] = incidents
+      if (incident !== undefined) throw new Error(`${path}: ${incident}`)
+    }
+  }
 }

@@ -90,7 +90,7 @@ class Experiment {
   /** Each number of iterations without faults, and with those that were asked for. */
   async #kinds(): Promise<Kind[]> {
     const { iterations, restarts, faultPlan } = this.#options
-    const faults = faultPlan === undefined ? undefined : await faultsOf(faultPlan)
+    const faults = faultPlan === undefined ? undefined : await faultsOf(faultPlan, this.#options)
     for (const count of iterations) requireRoom({ iterations: count, restarts })
     return iterations.flatMap((count) => {
       const plain = { iterations: count, restarts: 0, faults: undefined }

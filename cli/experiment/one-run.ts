@@ -5,12 +5,10 @@ import type { RunResult } from '../../chaos/experiments/result.ts'
 import { Watch } from '../../chaos/experiments/watch.ts'
 import { connect } from '../../client/client.ts'
 import { DEFAULT_PARAMETERS } from '../../protocol/config.ts'
-import type { LocalCluster } from '../../replica/local-cluster.ts'
-import { claimKeys } from '../client-key.ts'
 import type { ExperimentOptions } from '../commands/experiment.ts'
 import { Scope } from '../scope.ts'
-import { makeTemporaryCluster } from '../temporary-cluster.ts'
 import type { ExperimentFaults } from './fault-plan.ts'
+import { type Site, serve } from './site.ts'
 
 export type OneRun = {
   readonly options: ExperimentOptions
@@ -40,24 +38,25 @@ export async function oneRun(
     if (closing === undefined) throwFirst(await close())
     else await closing
   })
-  let isKept = false
-  const { options, iterations } = parts
-  const { cluster, directory, isInMemory } = await makeTemporaryCluster(scope, {
-    ...options,
-    name: 'experiment',
-    checkpointInterval: checkpointIntervalOf({ options, iterations }),
-    keep: () => isKept && !outer.signal.aborted,
-  })
+  let keptAt: string | null = null
+  const { options, iterations, run, faults } = parts
+  const seed = options.seed + run - 1
   try {
-    await cluster.start()
+    const site = await serve(scope, {
+      options,
+      checkpointInterval: checkpointIntervalOf({ options, iterations }),
+      keep: () => keptAt !== null && !outer.signal.aborted,
+      seed,
+      faults,
+    })
     parts.onServing()
-    isKept = true
-    const result = await measure(scope, { cluster, directory, signal: outer.signal, parts })
-    isKept = result.verdict !== 'pass'
-    return { result: { ...result, directory: isKept ? directory : null }, isInMemory }
+    keptAt = site.directory
+    const result = await measure(scope, { site, seed, signal: outer.signal, parts })
+    if (result.verdict === 'pass') keptAt = null
+    return { result: { ...result, directory: keptAt }, isInMemory: site.isInMemory }
   } catch (error) {
-    if (isKept && !outer.signal.aborted)
-      process.stderr.write(`the cluster of this run is kept in ${directory}\n`)
+    if (keptAt !== null && !outer.signal.aborted)
+      process.stderr.write(`the cluster of this run is kept in ${keptAt}\n`)
     throw error
   } finally {
     throwFirst(await close())
@@ -80,37 +79,25 @@ function throwFirst([failure]: readonly unknown[]): void {
 async function measure(
   scope: Scope,
   args: {
-    readonly cluster: LocalCluster
-    readonly directory: string
+    readonly site: Site
+    readonly seed: number
     readonly signal: AbortSignal
     readonly parts: OneRun
   },
 ): Promise<RunResult> {
-  const { cluster, directory, signal, parts } = args
-  const { iterations, restarts, run, options, faults, onProgress } = parts
-  const [own, observing] = await claimKeys(directory, 2)
-  if (own === undefined || observing === undefined) throw new Error('two keys were asked for')
-  scope.defer(() => own.release())
-  scope.defer(() => observing.release())
-  const bank = await connect({ cluster: own.files })
+  const { site, seed, signal, parts } = args
+  const { iterations, restarts, run, options, onProgress } = parts
+  const bank = await connect({ cluster: site.files.own })
   scope.defer(() => bank.close())
   const startedMs = performance.now()
   const perSecond = (completed: number) => Math.round((completed * 1_000) / (performance.now() - startedMs))
-  const seed = options.seed + run - 1
   return runIterations(
     { iterations, restarts, concurrency: options.concurrency, seed, run },
     {
-      directory,
-      genesis: cluster.genesis,
-      target: {
-        replicas: cluster.genesis.replicas.length,
-        killReplica: (id) => cluster.killReplica(id),
-        startReplica: (id) => cluster.startReplica(id),
-      },
+      ...site,
       bank,
-      watch: Watch.of(observing.files),
+      watch: Watch.of(site.files.observing),
       judge,
-      faults: faults === undefined ? undefined : (until) => faults(cluster, until),
       onProgress: (completed) => onProgress(completed, perSecond(completed)),
       signal,
     },
