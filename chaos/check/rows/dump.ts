@@ -1,1 +1,0 @@
-export const dumpDatabase = async (_: string, __: string): Promise<void> => undefined
