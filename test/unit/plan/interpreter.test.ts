@@ -209,9 +209,7 @@ test('a replica that does not come back, and one that does not start, are incide
   const other = new FakeCluster()
   other.late.add(2)
   const late = await play('- {await: level, timeout: 60ms}', { cluster: other })
-  expect(late.incidents).toEqual([
-    'steps.0: 0.06 s after its fault ended replica 2 is not level with the others',
-  ])
+  expect(late.incidents).toEqual(['steps.0: replica 2 is not level with the others 0.06 s after it could be'])
 })
 
 test('a schedule: so many times, each when the one before it is over', async () => {
