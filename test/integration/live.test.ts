@@ -10,7 +10,13 @@ let cluster: RecoveryCluster
 beforeAll(async () => {
   cluster = await RecoveryCluster.start({
     idle: ['idle'],
-    live: { allowByzantine: true, archive: true, traceMessages: true },
+    live: {
+      allowByzantine: true,
+      archive: true,
+      traceMessages: true,
+      udpProxy: true,
+      databaseProxy: true,
+    },
   })
 })
 afterAll(() => cluster?.close())

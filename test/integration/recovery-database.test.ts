@@ -10,7 +10,7 @@ const PROXIED = 3
 let cluster: RecoveryCluster
 
 beforeAll(async () => {
-  cluster = await RecoveryCluster.start()
+  cluster = await RecoveryCluster.start({ live: { databaseProxy: true } })
 })
 afterAll(() => cluster?.close())
 

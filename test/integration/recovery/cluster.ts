@@ -75,6 +75,9 @@ export class RecoveryCluster {
         tuning: { scrubIntervalMs: 50, statusIdleMs: 200 },
         postgres: ['embedded'],
         seed: 1,
+        // Only where a test plays with links or connections: else the process that tests would carry them all.
+        udpProxy: false,
+        databaseProxy: false,
         ...choices.live,
       },
       (event) => {
