@@ -30,6 +30,8 @@ export async function makeTemporaryCluster(
      */
     readonly postgres?: readonly string[]
     readonly image?: string | undefined
+    /** Segments that are cut off the vote logs are kept, so that a checker can replay all of them. */
+    readonly archive?: boolean
     /** Asked at the end, where it is a function. */
     readonly keep?: boolean | (() => boolean)
     readonly onEvent?: (event: LocalClusterEvent) => void
@@ -40,10 +42,11 @@ export async function makeTemporaryCluster(
   const made = await makeTemporaryDirectory(scope, { name, replicas, keeps })
   const postgres = await databasesOn(choices.postgres ?? EMBEDDED, { scope, keeps })
   await makeCluster(made.cluster, { replicas, accounts, checkpointInterval, postgres, image })
-  const cluster = await LocalCluster.open(made.cluster, (event) => {
+  const onEvent = (event: LocalClusterEvent) => {
     if (event.kind === 'ready') void made.noteHomes()
     choices.onEvent?.(event)
-  })
+  }
+  const cluster = await LocalCluster.open(made.cluster, onEvent, { archive: choices.archive === true })
   scope.defer(() => cluster.stop())
   const isInMemory = (await statfs(made.directory)).type === TMPFS_MAGIC
   return { directory: made.cluster, cluster, isInMemory }

@@ -1,11 +1,10 @@
-export type CheckReport = {
-  readonly verdict: 'pass' | 'fail' | 'unknown'
-  readonly properties: readonly {
-    readonly property: string
-    readonly verdict: 'pass' | 'fail' | 'unknown'
-    readonly checked: { from: number; to: number; count: number } | null
-    readonly findings: readonly { readonly what: string; readonly details: readonly string[] }[]
-    readonly notChecked: readonly string[]
-  }[]
+import { type CheckReport, check } from './check.ts'
+import { sourcesOfRun } from './run-sources.ts'
+
+export type { CheckReport } from './check.ts'
+
+/** Judges what a chaos run left in its directory. @throws NothingToCheckError where there is no genesis */
+export async function checkRun(directory: string): Promise<CheckReport> {
+  const { sources } = await sourcesOfRun(directory)
+  return check(sources)
 }
-export const checkRun = async (_: string): Promise<CheckReport> => ({ verdict: 'pass', properties: [] })

@@ -1,6 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { arch, cpus, platform, release, totalmem } from 'node:os'
-import type { CheckReport } from '../check/check-run.ts'
+import type { CheckReport } from '../check/check.ts'
 import { checkRun } from '../check/check-run.ts'
 import { dumpDatabase } from '../check/dump/dump-database.ts'
 import { LiveCluster } from '../live/live-cluster.ts'

@@ -5,6 +5,8 @@ export type RunVerdict = 'pass' | 'fail' | 'inconclusive'
 export type JudgedProperty = {
   readonly property: string
   readonly verdict: 'pass' | 'fail' | 'unknown'
+  /** While it is unknown, so is the whole. */
+  readonly isExpected: boolean
   readonly findings: readonly string[]
   readonly notChecked: readonly string[]
 }
@@ -63,7 +65,7 @@ function doubtsOf({ check, demands, load, interrupted }: RunEvidence): string[] 
   }
   if (interrupted) doubts.push('it was interrupted before its plan ended')
   if (check.verdict === 'unknown') {
-    const unknown = check.properties.filter(({ verdict }) => verdict === 'unknown')
+    const unknown = check.properties.filter(({ verdict, isExpected }) => verdict === 'unknown' && isExpected)
     doubts.push(
       ...unknown.map(({ property, notChecked }) => `${property}: ${notChecked[0] ?? 'not checked'}`),
     )

@@ -1,6 +1,6 @@
 import type { RunResults } from '../../chaos/run/conduct.ts'
 import { table } from '../../client/format.ts'
-import { printProperties } from '../check/print.ts'
+import { propertyLines } from '../check/print.ts'
 import { invocation } from '../invocation.ts'
 import { grouped, seconds } from '../words.ts'
 
@@ -28,7 +28,7 @@ export function printResults(results: RunResults, directory: string): void {
     ])
     out(`${table(['demanded', 'times', 'for example'], rows)}\n`)
   }
-  printProperties(results.check.properties, out)
+  for (const line of propertyLines(results.check.properties)) out(line)
   out(`\n${VERDICTS[verdict]}  ${name}, seed ${seed}, ${seconds(elapsedMs)}`)
   for (const reason of reasons) out(`  ${reason}`)
   out(`the run: ${directory}`)

@@ -1,14 +1,18 @@
+import { check } from '../../chaos/check/check.ts'
 import { checkpointIntervalFor } from '../../chaos/experiments/crash-plan.ts'
 import { runIterations } from '../../chaos/experiments/iteration-run.ts'
-import { judge } from '../../chaos/experiments/judge.ts'
+import type { Judgement } from '../../chaos/experiments/judge.ts'
 import type { RunResult } from '../../chaos/experiments/result.ts'
 import { Watch } from '../../chaos/experiments/watch.ts'
 import { connect } from '../../client/client.ts'
 import { DEFAULT_PARAMETERS } from '../../protocol/config.ts'
+import { sourcesOfCluster } from '../check/sources.ts'
 import type { ExperimentOptions } from '../commands/experiment.ts'
 import { Scope } from '../scope.ts'
 import type { ExperimentFaults } from './fault-plan.ts'
 import { type Site, serve } from './site.ts'
+
+const SETTLE_MS_MAX = 10_000
 
 export type OneRun = {
   readonly options: ExperimentOptions
@@ -97,9 +101,23 @@ async function measure(
       ...site,
       bank,
       watch: Watch.of(site.files.observing),
-      judge,
+      judge: () => judge(scope, site.directory),
       onProgress: (completed) => onProgress(completed, perSecond(completed)),
       signal,
     },
   )
+}
+
+/** The checker's word over vote logs and databases. */
+async function judge(scope: Scope, directory: string): Promise<Judgement> {
+  const { sources } = await sourcesOfCluster(scope, { directory, waitMs: SETTLE_MS_MAX, history: null })
+  const { verdict, properties } = await check({
+    ...sources,
+    expected: { logs: true, wholeLogs: true, history: false },
+  })
+  const why = properties.flatMap(({ property, findings, notChecked, isExpected, verdict: one }) => [
+    ...findings.map(({ what }) => `${property}: ${what}`),
+    ...(one === 'unknown' && isExpected ? notChecked.map((text) => `${property}: ${text}`) : []),
+  ])
+  return { verdict, why }
 }

@@ -39,6 +39,7 @@ async function servePlain(scope: Scope, { options, checkpointInterval, keep }: S
     ...options,
     name: 'experiment',
     checkpointInterval,
+    archive: true,
     keep,
   })
   await cluster.start()
@@ -74,6 +75,7 @@ async function serveFaulty(
     checkpointInterval,
     seed,
     postgres,
+    archive: true,
   })
   scope.defer(() => cluster.stop())
   await cluster.start()

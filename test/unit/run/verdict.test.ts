@@ -5,7 +5,7 @@ import { judgeRun, type RunEvidence } from '../../../chaos/run/verdict.ts'
 const PASSED: RunEvidence = {
   check: {
     verdict: 'pass',
-    properties: [{ property: 'agreement', verdict: 'pass', findings: [], notChecked: [] }],
+    properties: [{ property: 'agreement', verdict: 'pass', isExpected: true, findings: [], notChecked: [] }],
   },
   incidents: [],
   demands: [{ demand: 'view-change', count: 2, example: 'replica 1 entered view 1' }],
@@ -16,7 +16,13 @@ const PASSED: RunEvidence = {
 const property = (verdict: 'fail' | 'unknown') => ({
   verdict,
   properties: [
-    { property: 'replay', verdict, findings: ['row A differs'], notChecked: ['the logs are cut'] },
+    {
+      property: 'replay',
+      verdict,
+      isExpected: true,
+      findings: ['row A differs'],
+      notChecked: ['the logs are cut'],
+    },
   ],
 })
 
