@@ -8,7 +8,7 @@ import type { SegmentWriter } from './segment-writer.ts'
 import { guarded } from './vote-log-error.ts'
 
 /** Beside the segments: where those that are cut go when the log is opened with `archive`. */
-const ARCHIVE = 'archive'
+export const ARCHIVE = 'archive'
 
 /**
  * Which segments are still there, and which may go [CP1] [D4]. Those with a record at or above the newest stable
