@@ -8,6 +8,7 @@ import { bundleOf } from '../../replica/local-cluster/layout.ts'
 import { type Bundle, bundlePaths, loadBundle } from '../../replica/runtime/bundle.ts'
 import { DirectoryLock } from '../../replica/runtime/vote-log/directory-lock.ts'
 import { VoteLogError } from '../../replica/runtime/vote-log/vote-log-error.ts'
+import { dumpDatabase } from './dump/dump-database.ts'
 
 /** One replica's database, opened for reading whether its replica runs or not. */
 export type OpenedDatabase = {
@@ -15,6 +16,8 @@ export type OpenedDatabase = {
   /** Redacted. */
   readonly url: string
   readonly snapshot: DatabaseSnapshot
+  /** Writes all of its rows, as they are now, to a directory: see `dumpDatabase`. */
+  dump(directory: string): Promise<void>
   /** Ends what opening it started. */
   close(): Promise<void>
 }
@@ -68,7 +71,8 @@ async function openDatabase(
           `${snapshot.genesisDigest === genesis.digest ? 'this' : 'another'} cluster, not of replica ${id}`,
       )
     }
-    return { replica: id, url: redactUrl(server.url), snapshot, close }
+    const dump = (directory: string) => dumpDatabase(server.url, directory)
+    return { replica: id, url: redactUrl(server.url), snapshot, dump, close }
   } catch (error) {
     await server.release()
     throw error

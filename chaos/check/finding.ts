@@ -35,6 +35,8 @@ export type PropertyVerdict = 'pass' | 'fail' | 'unknown'
 export type PropertyReport = {
   readonly property: PropertyName
   readonly verdict: PropertyVerdict
+  /** It should have been known here: while it is unknown, so is the whole. */
+  readonly isExpected: boolean
   readonly checked: Checked | null
   /** The first FINDINGS_MAX of them. */
   readonly findings: readonly Finding[]

@@ -17,6 +17,7 @@ export class Tally {
   #to = 0
   #count = 0
   #isDoubtful = false
+  #isExpected = false
 
   constructor(property: PropertyName) {
     this.property = property
@@ -38,6 +39,11 @@ export class Tally {
 
   get hasFailed(): boolean {
     return this.#found > 0
+  }
+
+  /** What it needs is given: that it is unknown would leave the whole verdict unknown. */
+  expect(): void {
+    this.#isExpected = true
   }
 
   /** Something that should have been looked at was not: no pass. */
@@ -64,6 +70,7 @@ export class Tally {
     return {
       property: this.property,
       verdict: this.#found > 0 ? 'fail' : open,
+      isExpected: this.#isExpected || this.#isDoubtful,
       checked,
       findings: this.#findings,
       notChecked: [...this.#notChecked],

@@ -5,7 +5,7 @@ import type { AccountRow, TransferRow } from '../../../db/rows.ts'
 import type { Position } from '../../../db/store.ts'
 import { type Digest, isDigest, type Seq } from '../../../protocol/types.ts'
 import { cellsOf } from './copy-text.ts'
-import { tableFile } from './dump-database.ts'
+import { TABLE_NAMES, tableFile } from './dump-database.ts'
 import { TextCursor } from './text-cursor.ts'
 
 export type DumpMeta = {
@@ -37,7 +37,9 @@ export class DumpedDatabase implements TableSource {
     const text = await readFile(file, 'utf8').catch((error: Error) => {
       throw new DumpError(`${file}: it cannot be read: ${error.message}`, { cause: error })
     })
-    return new DumpedDatabase(directory, metaFrom(file, text))
+    const database = new DumpedDatabase(directory, metaFrom(file, text))
+    for (const table of TABLE_NAMES) database.cursor(table).close()
+    return database
   }
 
   get position(): Position {

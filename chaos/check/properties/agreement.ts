@@ -17,7 +17,7 @@ export type ExecutedBatches = {
  * databases, nor marked in a log and another executed.
  */
 export class AgreementCheck {
-  readonly #tally = new Tally('agreement')
+  readonly tally = new Tally('agreement')
   readonly #quorum: Quorum
   readonly #databases: readonly ExecutedBatches[]
   /** What was decided, as far as the logs went. */
@@ -35,7 +35,7 @@ export class AgreementCheck {
   }
 
   onSlot({ seq, digest, evidence }: { seq: number; digest: Digest; evidence: SlotEvidence }): void {
-    this.#tally.looked(seq)
+    this.tally.looked(seq)
     this.decided.set(seq, digest)
     if (evidence.marks.size > 1) this.#twoMarks(evidence)
     this.#twoPrepared(evidence)
@@ -46,7 +46,7 @@ export class AgreementCheck {
   onLateMark({ seq, digest, replica }: { seq: number; digest: Digest; replica: number }): void {
     const decided = this.decided.get(seq)
     if (decided === undefined || decided === digest) return
-    this.#tally.found({
+    this.tally.found({
       what: `seq ${seq}: the log of replica ${replica} marks batch ${short(digest)} committed, others ${short(decided)}`,
       seq,
       replicas: [replica],
@@ -55,25 +55,16 @@ export class AgreementCheck {
 
   /** Numbers that no log speaks of: the databases are held against each other alone. */
   onDatabasesAlone(seq: number): void {
-    this.#tally.looked(seq)
+    this.tally.looked(seq)
     this.#compareDatabases(seq, undefined)
   }
 
-  /** `why`: something that belongs to it could not be read. */
-  doubt(why: string): void {
-    this.#tally.doubt(why)
-  }
-
-  leftOut(why: string): void {
-    this.#tally.leftOut(why)
-  }
-
   report(): PropertyReport {
-    return this.#tally.report()
+    return this.tally.report()
   }
 
   #twoMarks({ seq, marks, commits }: SlotEvidence): void {
-    this.#tally.found({
+    this.tally.found({
       what: `seq ${seq}: ${listed([...marks.keys()].map(short))} are all marked committed`,
       seq,
       replicas: [...marks.values()].flatMap((replicas) => [...replicas]),
@@ -89,7 +80,7 @@ export class AgreementCheck {
     const full = prepares.filter((ballot) => votersOf(ballot).size >= this.#quorum.quorum - 1)
     for (const [view, ballots] of Map.groupBy(full, (ballot) => ballot.view)) {
       if (ballots.length < 2) continue
-      this.#tally.found({
+      this.tally.found({
         what: `seq ${seq}: ${listed(ballots.map(({ digest }) => short(digest)))} are all prepared in view ${view}`,
         seq,
         details: ballots.map(
@@ -112,7 +103,7 @@ export class AgreementCheck {
     const isOne = executed.size <= 1 && (logged === undefined || executed.size === 0 || executed.has(logged))
     if (isOne) return
     const others = [...executed].filter(([digest]) => digest !== logged)
-    this.#tally.found({
+    this.tally.found({
       what:
         logged === undefined
           ? `seq ${seq}: the databases executed different batches`

@@ -13,7 +13,7 @@ import { short, Tally } from '../tally.ts'
  * and the model gives the bytes that the client got. A call of which a lookup said that it never executes does not.
  */
 export class AnswersCheck {
-  readonly #tally = new Tally('answers')
+  readonly tally = new Tally('answers')
   readonly #calls: CallsByRequest
 
   constructor(calls: CallsByRequest) {
@@ -22,18 +22,18 @@ export class AnswersCheck {
 
   onFlaws(flaws: readonly HistoryFlaw[]): void {
     for (const { call, what } of flaws)
-      this.#tally.found({ what: `call ${call}: the history contradicts itself: ${what}` })
+      this.tally.found({ what: `call ${call}: the history contradicts itself: ${what}` })
   }
 
   /** The model executed `request` at `seq`: `entry` has what it answered. */
   onExecuted(seq: number, request: Request, entry: LaneEntry): void {
     for (const call of this.#calls.of(entry.client, entry.lane, entry.number)) {
       call.seq = seq
-      this.#tally.looked(call.call)
+      this.tally.looked(call.call)
       const wrong = contradictionOf(call, request, entry)
       if (wrong === null) continue
       const name = `${entry.client}/${entry.lane}/${entry.number}`
-      this.#tally.found({
+      this.tally.found({
         what: `call ${call.call} of caller ${call.caller}, request ${name} at seq ${seq}: ${wrong.what}`,
         seq,
         details: wrong.details,
@@ -48,38 +48,30 @@ export class AnswersCheck {
     for (const call of calls) {
       if (call.outcome === 'fail') failed += 1
       if (call.seq !== 0 || call.request === null) continue
-      if (call.outcome === 'not-executed') this.#tally.looked(call.call)
+      if (call.outcome === 'not-executed') this.tally.looked(call.call)
       if (call.outcome !== 'ok' && call.outcome !== 'executed') continue
       if (isWhole) this.#neverExecuted(call)
       else missing += 1
     }
     if (missing > 0)
-      this.#tally.doubt(`${missing} answered calls are beyond what could be replayed, and were not looked at`)
+      this.tally.doubt(`${missing} answered calls are beyond what could be replayed, and were not looked at`)
     if (failed > 0)
-      this.#tally.leftOut(
+      this.tally.leftOut(
         `${failed} calls failed before they had a request's name: nothing tells what was executed of them`,
       )
   }
 
   #neverExecuted({ call, caller, request, outcome }: Call): void {
-    this.#tally.looked(call)
+    this.tally.looked(call)
     const name = request === null ? '' : `${request.client}/${request.lane}/${request.number}`
-    this.#tally.found({
+    this.tally.found({
       what: `call ${call} of caller ${caller} was answered ('${outcome}'), and its request ${name} was never executed`,
       details: request === null ? [] : [`the digest it was told: ${short(request.digest)}`],
     })
   }
 
-  doubt(why: string): void {
-    this.#tally.doubt(why)
-  }
-
-  leftOut(why: string): void {
-    this.#tally.leftOut(why)
-  }
-
   report(): PropertyReport {
-    return this.#tally.report()
+    return this.tally.report()
   }
 }
 

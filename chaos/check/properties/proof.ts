@@ -13,7 +13,7 @@ type Open = { readonly seq: number; readonly digest: Digest; readonly words: rea
  * lose their logs, or it lies under a CHECKPOINT that q signed and whose chain is the databases'.
  */
 export class ProofCheck {
-  readonly #tally = new Tally('proof')
+  readonly tally = new Tally('proof')
   readonly #quorum: number
   readonly #weak: number
   readonly #allowByzantine: boolean
@@ -40,7 +40,7 @@ export class ProofCheck {
     verdicts: SlotVerdicts,
     executedBy: readonly number[],
   ): boolean {
-    this.#tally.looked(seq)
+    this.tally.looked(seq)
     this.#badSignatures(seq, verdicts)
     const isProven = verdicts.commits.some((ballot) => ballot.digest === digest && this.#isQuorum(ballot))
     if (isProven) this.#counts.commits += 1
@@ -54,7 +54,7 @@ export class ProofCheck {
 
   /** A batch that databases executed and of which no log knows. */
   onUnlogged(seq: number, digest: Digest, executedBy: readonly number[]): void {
-    this.#tally.looked(seq)
+    this.tally.looked(seq)
     this.#open.push({ seq, digest, words: executedBy })
   }
 
@@ -65,7 +65,7 @@ export class ProofCheck {
   /** A log holds what its replica verified; COMMITs alone are taken on the channel's word [NC4]. */
   #badSignatures(seq: number, { badHeaders, prepares, commits }: SlotVerdicts): void {
     for (const { view, digest } of badHeaders) {
-      this.#tally.found({
+      this.tally.found({
         what: `seq ${seq}: a log holds a PRE-PREPARE of view ${view} for batch ${short(digest)} that its primary did not sign`,
         seq,
       })
@@ -80,7 +80,7 @@ export class ProofCheck {
     for (const { view, digest, invalid } of ballots) {
       if (invalid.length === 0) continue
       const replicas = invalid.map(({ replica }) => Number(replica))
-      this.#tally.found({
+      this.tally.found({
         what: `seq ${seq}: a log holds a ${name} of view ${view} for batch ${short(digest)} that ${replicasNamed(replicas)} did not sign`,
         seq,
         replicas,
@@ -92,7 +92,7 @@ export class ProofCheck {
   onProvenStates(states: readonly ProvenState[]): void {
     for (const [seq, same] of Map.groupBy(states, (state) => state.seq)) {
       if (same.length < 2) continue
-      this.#tally.found({
+      this.tally.found({
         what: `seq ${seq}: ${same.length} different states are proven by CHECKPOINTs`,
         seq,
         details: same.map(
@@ -112,24 +112,29 @@ export class ProofCheck {
     readonly amnesiac: ReadonlySet<number>
     readonly whyNotWhole: string | null
   }): void {
+    const unread: number[] = []
     for (const { seq, digest, words } of this.#open) {
       if (words.filter((replica) => !args.amnesiac.has(replica)).length >= this.#weak) {
         this.#counts.words += 1
       } else if (seq <= args.covered.seq && args.covered.batchAt(seq) === digest) {
         this.#counts.checkpoint += 1
       } else if (args.whyNotWhole !== null) {
-        this.#tally.doubt(`seq ${seq} is not proven by what could be read: ${args.whyNotWhole}`)
+        unread.push(seq)
       } else this.#unproven({ seq, digest, words })
     }
+    if (unread.length > 0)
+      this.tally.doubt(
+        `${unread.length} batches, the first at seq ${unread[0]}, are not proven by what could be read: ${args.whyNotWhole}`,
+      )
     const { commits, words, checkpoint, invalidCommits } = this.#counts
-    this.#tally.note(
+    this.tally.note(
       `${commits} by q COMMITs, ${words} by the word of ${this.#weak} replicas, ${checkpoint} under a CHECKPOINT`,
     )
-    if (invalidCommits > 0) this.#tally.note(`${invalidCommits} COMMITs do not hold and were not counted`)
+    if (invalidCommits > 0) this.tally.note(`${invalidCommits} COMMITs do not hold and were not counted`)
   }
 
   #unproven({ seq, digest, words }: Open): void {
-    this.#tally.found({
+    this.tally.found({
       what: `seq ${seq}: nothing proves that batch ${short(digest)} was committed`,
       seq,
       replicas: words,
@@ -141,15 +146,7 @@ export class ProofCheck {
     })
   }
 
-  doubt(why: string): void {
-    this.#tally.doubt(why)
-  }
-
-  leftOut(why: string): void {
-    this.#tally.leftOut(why)
-  }
-
   report(): PropertyReport {
-    return this.#tally.report()
+    return this.tally.report()
   }
 }

@@ -12,14 +12,14 @@ import { Tally } from '../tally.ts'
  * place that the read could have.
  */
 export class SerializabilityCheck {
-  readonly #tally = new Tally('serializability')
+  readonly tally = new Tally('serializability')
   readonly #versions: AccountVersions
   readonly #upTo: number
   /** The highest seq that somebody was told of, and by which call. */
   #known = 0
   #knownBy: Call | null = null
-  /** By call under way: what was known when it began. */
-  readonly #floors = new Map<number, { readonly seq: number; readonly by: Call | null }>()
+  /** By read under way: what was known when it began. */
+  readonly #floors = new Map<number, Floor>()
 
   /** `upTo`: how far versions of accounts are known. */
   constructor(versions: AccountVersions, { upTo }: { readonly upTo: number }) {
@@ -27,55 +27,58 @@ export class SerializabilityCheck {
     this.#upTo = upTo
   }
 
-  /** Calls whose `seq` was found in the log. */
+  /** Calls whose `seq` was found in the log, whether their callers know of it or not, and reads. */
   judge(calls: Iterable<Call>): void {
     const events = [...calls]
-      .filter(({ outcome }) => outcome === 'ok' || outcome === 'executed')
+      .filter(({ outcome, seq }) => seq !== 0 || outcome === 'ok')
       .flatMap((call) => [
         { atUs: call.invokedUs, isEnd: false, call },
-        { atUs: call.endedUs, isEnd: true, call },
+        ...(isAnswered(call) ? [{ atUs: call.endedUs, isEnd: true, call }] : []),
       ])
     // At one time, beginnings first: the two calls overlap then, and no order is demanded.
     events.sort((a, b) => a.atUs - b.atUs || Number(a.isEnd) - Number(b.isEnd))
     for (const { call, isEnd } of events) {
       if (isEnd) this.#end(call)
-      else this.#floors.set(call.call, { seq: this.#known, by: this.#knownBy })
+      else this.#begin(call)
     }
+  }
+
+  #begin(call: Call): void {
+    const floor = { seq: this.#known, by: this.#knownBy }
+    if (call.request === null) this.#floors.set(call.call, floor)
+    // Where it is not in the log, the answers' check says so.
+    if (call.seq === 0) return
+    this.tally.looked(call.call)
+    if (call.seq > floor.seq) return
+    this.tally.found({
+      what: `call ${call.call} was executed at seq ${call.seq}, and when it began ${nameOf(floor.by)} had been answered with seq ${floor.seq}`,
+      seq: call.seq,
+      details: timesOf(call, floor.by),
+    })
   }
 
   #end(call: Call): void {
-    const floor = this.#floors.get(call.call) ?? { seq: 0, by: null }
-    this.#floors.delete(call.call)
-    if (call.request !== null) this.#endOrdered(call, floor)
-    else if (call.values !== null) this.#endRead(call, floor)
-  }
-
-  #endOrdered(call: Call, floor: Floor): void {
-    // Where it is not in the log, the answers' check says so.
-    if (call.seq === 0) return
-    this.#tally.looked(call.call)
-    if (call.seq <= floor.seq) {
-      this.#tally.found({
-        what: `call ${call.call} was executed at seq ${call.seq}, and when it began ${nameOf(floor.by)} had been answered with seq ${floor.seq}`,
-        seq: call.seq,
-        details: timesOf(call, floor.by),
-      })
+    if (call.request !== null) {
+      this.#raise(call.seq, call)
+      return
     }
-    this.#raise(call.seq, call)
+    const floor = this.#floors.get(call.call)
+    this.#floors.delete(call.call)
+    if (floor !== undefined && call.values !== null) this.#endRead(call, floor)
   }
 
   #endRead(call: Call, floor: Floor): void {
     const values = call.values ?? []
     if (values.some(({ version }) => version > this.#upTo)) {
-      this.#tally.doubt('reads of states beyond what could be replayed were not looked at')
+      this.tally.doubt('reads of states beyond what could be replayed were not looked at')
       return
     }
-    this.#tally.looked(call.call)
+    this.tally.looked(call.call)
     const spans: Span[] = []
     for (const { account, balance, version } of values) {
       const span = this.#versions.spanOf({ account, balance, version })
       if (span === undefined) {
-        this.#tally.found({
+        this.tally.found({
           what: `call ${call.call} read ${balance ?? 'no balance'} of ${account} at version ${version}, which never was`,
           seq: version,
         })
@@ -86,7 +89,7 @@ export class SerializabilityCheck {
     const from = Math.max(0, ...spans.map((span) => span.from))
     const until = Math.min(...spans.map((span) => span.until))
     if (from >= until) {
-      this.#tally.found({
+      this.tally.found({
         what: `call ${call.call} read values that were never there together`,
         seq: from,
         details: values.map(
@@ -95,7 +98,7 @@ export class SerializabilityCheck {
         ),
       })
     } else if (until <= floor.seq) {
-      this.#tally.found({
+      this.tally.found({
         what: `call ${call.call} read a state before seq ${until}, and when it began ${nameOf(floor.by)} had been answered with seq ${floor.seq}`,
         seq: until,
         details: timesOf(call, floor.by),
@@ -110,20 +113,14 @@ export class SerializabilityCheck {
     this.#knownBy = by
   }
 
-  doubt(why: string): void {
-    this.#tally.doubt(why)
-  }
-
-  leftOut(why: string): void {
-    this.#tally.leftOut(why)
-  }
-
   report(): PropertyReport {
-    return this.#tally.report()
+    return this.tally.report()
   }
 }
 
 type Floor = { readonly seq: number; readonly by: Call | null }
+
+const isAnswered = ({ outcome }: Call): boolean => outcome === 'ok' || outcome === 'executed'
 
 const nameOf = (call: Call | null): string => (call === null ? 'nobody' : `call ${call.call}`)
 

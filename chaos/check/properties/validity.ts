@@ -9,7 +9,7 @@ import { short, Tally } from '../tally.ts'
  * authentic [AU3].
  */
 export class ValidityCheck {
-  readonly #tally = new Tally('validity')
+  readonly tally = new Tally('validity')
   readonly #principals: ReadonlySet<number>
   #taken = 0
   #requests = 0
@@ -27,7 +27,7 @@ export class ValidityCheck {
       readonly isProven: boolean
     },
   ): void {
-    this.#tally.looked(seq)
+    this.tally.looked(seq)
     this.#requests += args.requests
     for (const request of args.unsigned) {
       // What no principal of genesis asks is not executed: its outcome is void.
@@ -38,27 +38,19 @@ export class ValidityCheck {
   }
 
   #onUnsigned(seq: number, { client, lane, number, digest, operations }: Request): void {
-    this.#tally.found({
+    this.tally.found({
       what: `seq ${seq}: request ${client}/${lane}/${number} was executed, and client ${client} did not sign it`,
       seq,
       details: [`body ${short(digest)}: ${operations.map(describe).join(', ')}`],
     })
   }
 
-  doubt(why: string): void {
-    this.#tally.doubt(why)
-  }
-
-  leftOut(why: string): void {
-    this.#tally.leftOut(why)
-  }
-
   report(): PropertyReport {
-    if (this.#requests > 0) this.#tally.note(`${this.#requests} requests`)
+    if (this.#requests > 0) this.tally.note(`${this.#requests} requests`)
     if (this.#taken > 0)
-      this.#tally.note(
+      this.tally.note(
         `${this.#taken} requests are not signed by their clients and stand in batches that q replicas committed [AU3]`,
       )
-    return this.#tally.report()
+    return this.tally.report()
   }
 }

@@ -80,8 +80,11 @@ export function differenceText(difference: RowDifference, all: readonly number[]
     ([replica, value]) => `replica ${replica} has ${valueText(value, column !== null)}`,
   )
   const right = all.filter((replica) => !values.has(replica))
-  const others = right.length === 0 ? '' : `${replicasNamed(right)} ${right.length === 1 ? 'has' : 'have'} `
-  const says = `${others}${others === '' ? '' : 'and '}the model says ${valueText(model, column !== null)}`
+  const isCell = column !== null
+  const says =
+    right.length === 0
+      ? `the model says ${valueText(model, isCell)}`
+      : `${replicasNamed(right)} ${right.length === 1 ? 'has' : 'have'} ${valueText(model, isCell)}, as the model says`
   return `${where}: ${wrong.join(', ')}; ${says}`
 }
 
