@@ -1,8 +1,8 @@
 import type { CheckReport } from '../../chaos/check/check.ts'
 import type { Finding, PropertyReport } from '../../chaos/check/finding.ts'
+import type { Places } from '../../chaos/check/run-sources.ts'
 import { table } from '../../client/format.ts'
 import { grouped, plural } from '../words.ts'
-import type { Places } from './sources.ts'
 
 const CHAIN_SHOWN = 16
 /** Findings of one property that are explained in full; of others a line. */

@@ -1,15 +1,13 @@
-import { access, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { openDatabases } from '../../chaos/check/databases.ts'
 import { dumpDatabase } from '../../chaos/check/dump/dump-database.ts'
-import { DumpedDatabase } from '../../chaos/check/dump/dumped-database.ts'
 import { type LogSource, logsBelow } from '../../chaos/check/logs/log-sources.ts'
-import type { CheckSources, UnreadableDatabase } from '../../chaos/check/sources.ts'
-import { replicaPaths, runPaths } from '../../chaos/run/layout.ts'
+import { type Gathered, genesisFrom, readDump } from '../../chaos/check/run-sources.ts'
 import { redactUrl } from '../../db/provision/url.ts'
-import { type Genesis, logWindowOf, parseGenesis } from '../../protocol/config.ts'
+import { type Genesis, logWindowOf } from '../../protocol/config.ts'
 import { bundleOf } from '../../replica/local-cluster/layout.ts'
 import { loadCluster } from '../../replica/local-cluster.ts'
 import { scanVoteLog } from '../../replica/runtime/vote-log/offline-scan.ts'
@@ -18,10 +16,6 @@ import type { Scope } from '../scope.ts'
 import { plural } from '../words.ts'
 
 const LOOK_AGAIN_MS = 250
-
-/** Where each database is, for people. */
-export type Places = ReadonlyMap<number, string>
-export type Gathered = { readonly sources: CheckSources; readonly places: Places }
 
 /** A cluster's own directory, whether its replicas run or not: the databases first, so that the logs know all of it. */
 export async function sourcesOfCluster(
@@ -53,28 +47,6 @@ export async function sourcesOfCluster(
       history,
       samples: null,
       expected: { logs: true, wholeLogs: false, history: history !== null },
-    },
-  }
-}
-
-/** What a chaos run left. @throws UsageError where there is no genesis; ConfigError where it is none */
-export async function sourcesOfRun(directory: string): Promise<Gathered> {
-  const paths = runPaths(directory)
-  const genesis = await genesisFrom(paths.genesis)
-  const replicas = genesis.replicas.map(({ id }) => ({ id, at: replicaPaths(directory, id) }))
-  const logs = await Promise.all(replicas.map(({ id, at }) => logsBelow(at.directory, id)))
-  const read = await Promise.all(replicas.map(({ id, at }) => readDump(id, async () => at.database)))
-  return {
-    places: new Map(replicas.map(({ id, at }) => [id, at.database])),
-    sources: {
-      genesis,
-      logs: logs.flat(),
-      databases: read.flatMap(({ databases }) => databases),
-      unreadable: read.flatMap(({ unreadable }) => unreadable),
-      doubts: [],
-      history: paths.history,
-      samples: (await exists(paths.samples)) ? paths.samples : null,
-      expected: { logs: true, wholeLogs: true, history: true },
     },
   }
 }
@@ -125,33 +97,6 @@ export async function sourcesOfUrls(
   }
 }
 
-async function genesisFrom(name: string): Promise<Genesis> {
-  const text = await readFile(name, 'utf8').catch((error: Error) => {
-    throw new UsageError(
-      `${name}: it cannot be read: ${error.message}. Give the file that \`pbft init\` made.`,
-    )
-  })
-  return parseGenesis({ name, text })
-}
-
-type Read = {
-  readonly databases: readonly DumpedDatabase[]
-  readonly unreadable: readonly UnreadableDatabase[]
-}
-
-async function readDump(replica: number | null, dumped: () => Promise<string>): Promise<Read> {
-  try {
-    const database = await DumpedDatabase.open(await dumped())
-    const id = database.meta.replica
-    if (replica !== null && id !== replica)
-      return { databases: [], unreadable: [{ replica, reason: `it says that it is of replica ${id}` }] }
-    return { databases: [database], unreadable: [] }
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error)
-    return { databases: [], unreadable: [{ replica, reason }] }
-  }
-}
-
 /** @throws UsageError when there is no vote log */
 async function logAt(directory: string): Promise<LogSource> {
   for await (const { header } of scanVoteLog(directory)) {
@@ -166,12 +111,6 @@ async function temporaryDirectory(scope: Scope): Promise<string> {
   scope.defer(() => rm(path, { recursive: true, force: true }))
   return path
 }
-
-const exists = (path: string): Promise<boolean> =>
-  access(path).then(
-    () => true,
-    () => false,
-  )
 
 /** Opened again while one lags behind but moves, until the deadline. */
 async function openSettled(

@@ -2,9 +2,10 @@ import type { Command } from 'commander'
 import { check } from '../../chaos/check/check.ts'
 import type { Comparison } from '../../chaos/check/compare-databases.ts'
 import { describeComparison } from '../../chaos/check/describe-comparison.ts'
+import { type Gathered, NothingToCheckError, sourcesOfRun } from '../../chaos/check/run-sources.ts'
 import { examples, wholeNumber } from '../arguments.ts'
 import { reportLines } from '../check/print.ts'
-import { type Gathered, sourcesOfCluster, sourcesOfRun, sourcesOfUrls } from '../check/sources.ts'
+import { sourcesOfCluster, sourcesOfUrls } from '../check/sources.ts'
 import { EXIT, type ExitCode } from '../exit-code.ts'
 import { UsageError } from '../failure.ts'
 import { DEFAULT_CLUSTER } from '../invocation.ts'
@@ -59,14 +60,24 @@ docs/checker.md says what each property needs, and what it can't see.
 Exit codes: 0 all that was checked holds, 1 something does not, 2 it can't be told.`
 
 async function run(scope: Scope, options: Options): Promise<ExitCode> {
-  const { sources, places } = await gather(scope, options)
+  const { sources, places } = await gathered(scope, options)
   const report = await check(sources)
   if (options.json === true) process.stdout.write(`${JSON.stringify(report)}\n`)
   else process.stdout.write(`${reportLines(report, places).join('\n')}\n`)
   return { pass: EXIT.pass, fail: EXIT.fail, unknown: EXIT.unknown }[report.verdict]
 }
 
-function gather(scope: Scope, options: Options): Promise<Gathered> {
+/** Without anything to judge nothing can be told. @throws UsageError */
+async function gathered(scope: Scope, options: Options): Promise<Gathered> {
+  try {
+    return await gather(scope, options)
+  } catch (error) {
+    if (error instanceof NothingToCheckError) throw new UsageError(error.message)
+    throw error
+  }
+}
+
+async function gather(scope: Scope, options: Options): Promise<Gathered> {
   const { cluster, run: directory, genesis, database: databases, votes, history = null, wait } = options
   const ways = [cluster, directory, genesis].filter((way) => way !== undefined)
   if (ways.length > 1) throw new UsageError('give one of --cluster, --run and --genesis')

@@ -1,8 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { check } from '../../../../chaos/check/check.ts'
-import { sourcesOfRun } from '../../../../cli/check/sources.ts'
+import { checkRun } from '../../../../chaos/check/check-run.ts'
 import { makeRun } from './run.ts'
 
 /**
@@ -26,8 +25,7 @@ if (mode !== 'check') {
 }
 if (mode !== 'make') {
   const startedMs = performance.now()
-  const { sources } = await sourcesOfRun(directory)
-  const report = await check(sources)
+  const report = await checkRun(directory)
   const seconds = (performance.now() - startedMs) / 1_000
   const { maxRSS, userCPUTime, systemCPUTime } = process.resourceUsage()
   const { verdict, operations, signatures, calls } = report
