@@ -116,6 +116,7 @@ export async function makeRun(directory: string, options: SyntheticOptions): Pro
   const dumps = genesis.replicas.map(({ id }) => new Dump(directory, id))
   const model = new Model(genesis)
   const history = new HistoryFile(paths.history)
+  for (const dump of dumps) if (options.executedBy?.(dump.replica) === 0) dump.finish(model, genesis)
   for (let n = 1; n <= options.batches; n++) {
     const signed = signedBatch(parties, n, options)
     const batch = options.batchAt?.(signed, n) ?? signed
