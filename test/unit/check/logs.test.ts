@@ -1,12 +1,14 @@
 import { cpSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { check } from '../../../chaos/check/check.ts'
 import { ProofCheck } from '../../../chaos/check/properties/proof.ts'
-import { replicaPaths } from '../../../chaos/run/layout.ts'
+import { sourcesOfRun } from '../../../chaos/check/run-sources.ts'
+import { replicaPaths, runPaths } from '../../../chaos/run/layout.ts'
 import { batchOf, NULL_BATCH } from '../../../protocol/signing.ts'
 import { type Digest, type replicaId, seq, view, ZERO_DIGEST } from '../../../protocol/types.ts'
 import type { VoteRecord } from '../../../replica/core/vote-record.ts'
-import { failuresOf, judged, propertyOf, Runs, textOf } from './synthetic/fixture.ts'
+import { editTable, editText, failuresOf, judged, propertyOf, Runs, textOf } from './synthetic/fixture.ts'
 
 const runs = new Runs()
 const BATCHES = 40
@@ -271,7 +273,62 @@ describe('logs that were cut', () => {
     expect(propertyOf(report, 'proof').verdict).toBe('pass')
     expect(propertyOf(report, 'chain').verdict).toBe('pass')
   })
+
+  test('of a live cluster, which need not archive them: what can be compared suffices', async () => {
+    const cut = {
+      batches: 40,
+      recordsOf: (records: readonly VoteRecord[], { seq: at }: { seq: number }) =>
+        at <= 20 ? records.filter(({ kind }) => kind === 'stable') : records,
+    }
+    const run = await runs.make(cut)
+    const live = async () => {
+      const { sources } = await sourcesOfRun(run)
+      const expected = { logs: true, wholeLogs: false, history: false }
+      return check({ ...sources, history: null, expected })
+    }
+    const report = await live()
+    expect(report.verdict).toBe('pass')
+    expect(propertyOf(report, 'replay').checked).toEqual({ from: 1, to: 40, count: 40 })
+    expect(propertyOf(report, 'proof').notes[0]).toBe(
+      '20 by q COMMITs, 20 by the word of 2 replicas, 0 under a CHECKPOINT',
+    )
+    editTable(run, [2, 'transfers'], (lines) => lines.map((line) => line.replace(/^12\t0\ta/, '12\t0\tb')))
+    const edited = await live()
+    expect(failuresOf(edited)).toEqual(['conservation', 'replay'])
+    expect(textOf(edited, 'replay')).toMatch(
+      /replica 2 differs first in table \w+, row \S+, column \w+: it has/,
+    )
+  })
 })
+
+test('the genesis of another cluster fails, whatever else is right', async () => {
+  const run = runs.copy(whole)
+  editText(runPaths(run).genesis, (text) => text.replace('"00112233', '"10112233'))
+  const report = await judged(run)
+  expect(report.verdict).toBe('fail')
+  expect(propertyOf(report, 'agreement').notChecked.join()).toMatch(
+    /it is of another cluster: its genesis differs/,
+  )
+})
+
+test('a directory without a genesis has nothing to judge', async () => {
+  const run = runs.copy(whole)
+  rmSync(runPaths(run).genesis)
+  await expect(judged(run)).rejects.toThrow(
+    /genesis\.json: it cannot be read: .* Give the file that `pbft init` made/,
+  )
+})
+
+test.each(['accounts', 'transfers', 'chain', 'customers', 'principals', 'client_table', 'meta'] as const)(
+  'garbage in the place of %s is no pass, and no crash',
+  async (table) => {
+    const run = runs.copy(whole)
+    editTable(run, [1, table], () => ['\\x\t\u0000', '', 'seq\tindex'])
+    expect((await judged(run)).verdict).not.toBe('pass')
+    editTable(run, [1, table], () => [])
+    expect((await judged(run)).verdict).not.toBe('pass')
+  },
+)
 
 function withCommits(
   records: readonly VoteRecord[],
