@@ -135,8 +135,8 @@ class Check {
       amnesiac: pass.monotonicity.amnesiac,
       whyNotWhole: this.#whyLogsAreNotWhole(pass),
     })
-    pass.monotonicity.finish({ upTo: pass.agreement.decided.highest })
     await this.#readSamples(pass)
+    pass.monotonicity.finish({ upTo: pass.agreement.decided.highest })
     await replay.finish((seqs) => pass.batchesAt(seqs))
     await this.#withoutModel(replay, replayedUpTo)
     this.#sayWhatIsMissing(pass, replay)

@@ -3,22 +3,30 @@ export class FieldError extends Error {
   override name = 'FieldError'
 }
 
+const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
 /** The fields of one JSON object, each checked for its type as it is taken. */
 export class JsonFields {
   readonly #fields: Readonly<Record<string, unknown>>
-  readonly #path: string
+  /** Where this object is in the one around it: put together only when something is wrong. */
+  readonly #name: string
+  readonly #around: JsonFields | null
 
-  private constructor(fields: Readonly<Record<string, unknown>>, path: string) {
+  private constructor(
+    fields: Readonly<Record<string, unknown>>,
+    name: string,
+    around: JsonFields | null = null,
+  ) {
     this.#fields = fields
-    this.#path = path
+    this.#name = name
+    this.#around = around
   }
 
   /** @throws FieldError when `value` is no object */
   static of(value: unknown, path = ''): JsonFields {
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-      throw new FieldError(`${path === '' ? 'the line' : path} is no object`)
-    }
-    return new JsonFields({ ...value }, path)
+    if (!isRecord(value)) throw new FieldError(`${path === '' ? 'the line' : path} is no object`)
+    return new JsonFields(value, path)
   }
 
   any(name: string): unknown {
@@ -65,13 +73,18 @@ export class JsonFields {
   }
 
   object(name: string): JsonFields {
-    return JsonFields.of(this.#fields[name], this.#at(name))
+    const value = this.#fields[name]
+    return isRecord(value) ? new JsonFields(value, name, this) : this.#wrong(name, 'an object')
   }
 
   list<T>(name: string, read: (fields: JsonFields) => T): T[] {
     const value = this.#fields[name]
     if (!Array.isArray(value)) return this.#wrong(name, 'a list')
-    return value.map((one: unknown, index) => read(JsonFields.of(one, `${this.#at(name)}.${index}`)))
+    return value.map((one: unknown, index) =>
+      isRecord(one)
+        ? read(new JsonFields(one, `${name}.${index}`, this))
+        : this.#wrong(`${name}.${index}`, 'an object'),
+    )
   }
 
   texts(name: string): string[] {
@@ -91,6 +104,7 @@ export class JsonFields {
   }
 
   #at(name: string): string {
-    return this.#path === '' ? name : `${this.#path}.${name}`
+    const path = this.#around === null ? this.#name : this.#around.#at(this.#name)
+    return path === '' ? name : `${path}.${name}`
   }
 }

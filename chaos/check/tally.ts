@@ -30,6 +30,13 @@ export class Tally {
     this.#count += 1
   }
 
+  /** All of these were looked at. */
+  lookedAt({ from, to, count }: Checked): void {
+    this.#from = Math.min(this.#from, from)
+    this.#to = Math.max(this.#to, to)
+    this.#count += count
+  }
+
   found(finding: Pick<Finding, 'what'> & Partial<Finding>): void {
     this.#found += 1
     if (this.#findings.length >= FINDINGS_MAX) return

@@ -4,6 +4,7 @@ import { quorumOf } from '../../protocol/quorum.ts'
 import type { Fault, Plan, Selection, Step } from '../plan/plan.ts'
 import { makesFaulty } from '../plan/tolerance.ts'
 import type { Random } from '../sim/random.ts'
+import { DatabaseGates } from './database-gates.ts'
 import { type Struck, startAll, strike } from './strikes.ts'
 import { highestExecuted, isWell, primaryOf, type StruckCluster } from './struck-cluster.ts'
 
@@ -59,12 +60,14 @@ class Interpreter {
   /** Replicas that count as faulty now, each with how many faults it has. */
   readonly #faulty = new Map<number, number>()
   readonly #max: number
+  readonly #gates: DatabaseGates
 
   constructor(plan: Plan, context: PlanContext) {
     this.#plan = plan
     this.#context = context
     this.#deadlineMs = context.nowMs() + plan.strikeSeconds * 1_000
     const { replicas } = context.cluster
+    this.#gates = new DatabaseGates(context.cluster)
     this.#max = plan.beyondTolerance ? replicas.length : quorumOf(replicas.length).f
   }
 
@@ -133,7 +136,7 @@ class Interpreter {
   async #fault(fault: Fault): Promise<void> {
     const { action } = fault.strike
     if (action === 'rolling-restart') return this.#rollingRestart(fault)
-    const victims = this.#claim(fault, await this.#pick(fault))
+    const victims = await this.#victims(fault)
     if (victims.length === 0) return
     try {
       // Rows that are being fetched would be written over what was edited, and nothing would be left to find.
@@ -143,6 +146,7 @@ class Interpreter {
       await this.#recover(fault, victims, struck)
     } catch (error) {
       this.#incident(fault.path, error)
+      await this.#putRight(fault, victims)
     } finally {
       this.#count(fault, victims, -1)
     }
@@ -162,7 +166,7 @@ class Interpreter {
   async #strike(fault: Fault, victims: readonly number[]): Promise<Struck> {
     const { cluster, random } = this.#context
     const others = await this.#othersOf(fault)
-    const struck = await strike(fault, { cluster, random, victims, others })
+    const struck = await strike(fault, { cluster, gates: this.#gates, random, victims, others })
     this.#tell('begin', fault, { targets: victims, detail: struck.detail })
     return struck
   }
@@ -188,11 +192,27 @@ class Interpreter {
 
   /** One after the other, each when the one before it has recovered. */
   async #rollingRestart(fault: Fault): Promise<void> {
-    const { replicas } = this.#context.cluster
-    for (const id of fault.selection.replicas ?? replicas) {
+    const kill = { ...fault, strike: { kind: 'ProcessChaos', action: 'kill' } } as const
+    if (fault.selection.mode === 'primary') return this.#fault(kill)
+    const all = fault.selection.replicas ?? this.#context.cluster.replicas
+    for (const id of await this.#select(fault.selection, all)) {
       if (this.#context.signal.aborted) return
       const selection = { mode: 'all', value: 1, replicas: [id] } as const
-      await this.#fault({ ...fault, selection, strike: { kind: 'ProcessChaos', action: 'kill' } })
+      await this.#fault({ ...kill, selection })
+    }
+  }
+
+  /** A strike or its undoing failed half-way: while its victims are not level, nobody else may be struck for them. */
+  async #putRight(fault: Fault, victims: readonly number[]): Promise<void> {
+    if (!makesFaulty(fault)) return
+    const { cluster } = this.#context
+    try {
+      for (const id of victims) cluster.resume(id)
+      await Promise.all(victims.map((id) => cluster.database(id).resumeServer()))
+      await startAll(cluster, victims)
+      await this.#awaitLevel(victims, { path: fault.path, timeoutMs: RECOVERY_MS_MAX })
+    } catch (error) {
+      this.#incident(`${fault.path}, putting it right`, error)
     }
   }
 
@@ -238,26 +258,43 @@ class Interpreter {
 
   // --- who
 
+  /** Waits for whoever is not level yet, rather than strike fewer than the plan says. Empty: broken off, or told of. */
+  async #victims(fault: Fault): Promise<readonly number[]> {
+    const { nowMs, signal } = this.#context
+    const deadlineMs = nowMs() + RECOVERY_MS_MAX
+    while (!signal.aborted) {
+      const victims = this.#claim(fault, await this.#pick(fault))
+      if (victims.length > 0) return victims
+      if (nowMs() >= deadlineMs) {
+        this.#incident(fault.path, `nobody could be struck within ${RECOVERY_MS_MAX / 1_000} s`)
+        return []
+      }
+      await this.#wait(LOOK_MS)
+    }
+    return []
+  }
+
   async #pick(fault: Fault): Promise<readonly number[]> {
     const { cluster } = this.#context
     const { selection, strike } = fault
     if (strike.action === 'restart-all') return cluster.running
-    const isProcess = strike.kind !== 'NetworkChaos'
-    const able = (selection.replicas ?? cluster.replicas).filter(
-      (id) => !isProcess || (cluster.running.includes(id) && !this.#faulty.has(id)),
-    )
+    const isOfProcess = strike.kind !== 'NetworkChaos' && strike.action !== 'slow'
+    const all = [...new Set(selection.replicas ?? cluster.replicas)]
+    const able = all.filter((id) => !isOfProcess || (cluster.running.includes(id) && !this.#faulty.has(id)))
     const isOfPrimary = strike.action === 'partition' && strike.shape === 'primary'
-    return this.#select(isOfPrimary ? { ...selection, mode: 'primary' } : selection, able)
+    const picked = await this.#select(isOfPrimary ? { ...selection, mode: 'primary' } : selection, able)
+    const wanted = { all: all.length, fixed: selection.value, one: 1, primary: 1 }[selection.mode]
+    return makesFaulty(fault) && picked.length < wanted ? [] : picked
   }
 
-  /** The plan was looked through before: this only bounds what nobody foresaw. From here on they count. */
+  /** The plan was looked through before: this bounds what comes of it. All or none; from here on they count. */
   #claim(fault: Fault, picked: readonly number[]): readonly number[] {
     if (!makesFaulty(fault)) return picked
     const isOfAll = picked.length === this.#context.cluster.replicas.length
-    const left = Math.max(0, this.#max - this.#faulty.size)
-    const claimed = isOfAll ? picked : picked.filter((id) => !this.#faulty.has(id)).slice(0, left)
-    this.#count(fault, claimed, 1)
-    return claimed
+    const isTooMany = this.#faulty.size + picked.length > this.#max
+    if (picked.some((id) => this.#faulty.has(id)) || (isTooMany && !isOfAll)) return []
+    this.#count(fault, picked, 1)
+    return picked
   }
 
   async #select({ mode, value }: Selection, able: readonly number[]): Promise<readonly number[]> {
@@ -267,8 +304,7 @@ class Interpreter {
         return able
       case 'primary': {
         const primary = primaryOf((await cluster.reports()).values())
-        if (primary !== undefined && able.includes(primary)) return [primary]
-        return able.length === 0 ? [] : [random.pick(able)]
+        return primary !== undefined && able.includes(primary) ? [primary] : []
       }
       case 'one':
       case 'fixed': {

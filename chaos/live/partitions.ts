@@ -5,13 +5,13 @@ import type { Endpoint, Link } from './live-network.ts'
 /** Everything that sends: the replicas, and the clients as one. */
 export const endpointsOf = (replicas: readonly number[]): Endpoint[] => [...replicas, 'clients']
 
-/** Links of `one` with `others`: those to it, those from it, or both. Clients have none among themselves. */
+/** Links of `one` with `others`, in the words of Chaos Mesh: 'to' them, 'from' them, or both. Clients have none among themselves. */
 export function linksWith(one: Endpoint, others: readonly Endpoint[], direction: Direction): Link[] {
   return others
     .filter((other) => other !== one)
     .flatMap((other) => [
-      ...(direction === 'from' ? [] : [{ from: other, to: one }]),
-      ...(direction === 'to' ? [] : [{ from: one, to: other }]),
+      ...(direction === 'to' ? [] : [{ from: other, to: one }]),
+      ...(direction === 'from' ? [] : [{ from: one, to: other }]),
     ])
 }
 

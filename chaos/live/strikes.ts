@@ -2,6 +2,7 @@ import type { ReplicaReport } from '../../protocol/inspection.ts'
 import { DROPPABLE } from '../../replica/runtime/send-filter.ts'
 import type { Fault, Strike } from '../plan/plan.ts'
 import type { Random } from '../sim/random.ts'
+import type { DatabaseGates } from './database-gates.ts'
 import { drawEdit } from './edits.ts'
 import type { Link } from './live-network.ts'
 import { endpointsOf, linksWith, partitionLinks } from './partitions.ts'
@@ -19,6 +20,7 @@ export type Struck = {
 
 export type StrikeContext = {
   readonly cluster: StruckCluster
+  readonly gates: DatabaseGates
   readonly random: Random
   readonly victims: readonly number[]
   /** Of a link's other ends; undefined: everybody's. */
@@ -145,21 +147,25 @@ const stillUp = (cluster: StruckCluster, ids: readonly number[]): number[] =>
   ids.filter((id) => cluster.running.includes(id))
 
 async function strikeDatabase(what: Of<'DatabaseChaos'>, context: StrikeContext): Promise<Struck> {
-  const { cluster, victims } = context
+  const { cluster, gates, victims } = context
   const databases = victims.map((id) => cluster.database(id))
-  const open = async () => {
-    for (const database of databases) database.open()
+  const held = (hold: Parameters<DatabaseGates['hold']>[1]) => {
+    const release = victims.map((id) => gates.hold(id, hold))
+    return async () => {
+      for (const one of release) one()
+    }
   }
   switch (what.action) {
     case 'slow':
-      for (const database of databases) database.slow(what.latencyMs)
-      return { detail: `answers ${what.latencyMs} ms later`, undo: open }
+      return {
+        detail: `answers ${what.latencyMs} ms later`,
+        undo: held({ kind: 'slow', ms: what.latencyMs }),
+      }
     case 'cut':
       for (const database of databases) database.cut()
       return { detail: 'connections cut', undo: nothing }
     case 'refuse':
-      for (const database of databases) database.refuse()
-      return { detail: 'refuses connections', undo: open }
+      return { detail: 'refuses connections', undo: held({ kind: 'refuse' }) }
     case 'kill':
       await Promise.all(databases.map((database) => database.killServer()))
       return { detail: 'server killed', undo: nothing }

@@ -9,9 +9,12 @@ const CHAIN_SHOWN = 16
 const EXPLAINED_MAX = 3
 
 /** For people: a line per property, then what was found and what was not looked at, and the verdict last. */
-export function reportLines(report: CheckReport, places: Places): string[] {
-  return [...databaseLines(report, places), ...propertyLines(report.properties), '', verdictLine(report)]
-}
+export const reportLines = (report: CheckReport, places: Places): string[] => [
+  ...databaseLines(report, places),
+  ...propertyLines(report.properties),
+  '',
+  verdictLine(report),
+]
 
 /** What is said of each property, what was found, and what was not looked at. */
 export const propertyLines = (properties: readonly PropertyReport[]): string[] => [

@@ -44,7 +44,9 @@ describe('prepared statements', () => {
   test('it is parsed once', async () => {
     for (let i = 0; i < 3; i++) await session.rows({ name: 'once', text: 'select 1' })
     expect(
-      await session.rows({ text: `select count(*) from pg_prepared_statements where statement = 'select 1'` }),
+      await session.rows({
+        text: `select count(*) from pg_prepared_statements where statement = 'select 1'`,
+      }),
     ).toEqual([['1']])
   })
 

@@ -41,4 +41,7 @@ export const cellsOf = (line: string): TextRow =>
   line.split('\t').map((cell) => (cell === NULL ? null : unescaped(cell)))
 
 const unescaped = (cell: string): string =>
+  /^\\\\x[0-9a-f]*$/.test(cell) ? cell.slice(1) : unescapedText(cell)
+
+const unescapedText = (cell: string): string =>
   cell.includes('\\') ? cell.replace(/\\[\\bfnrtv]/g, (two) => ESCAPED.get(two) ?? two) : cell

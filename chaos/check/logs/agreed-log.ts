@@ -85,12 +85,16 @@ function slotOf(record: LoggedRecord): Seq | null {
 
 function decide(evidence: SlotEvidence, { executedAt }: AgreedLogOptions): AgreedSlot | undefined {
   const { seq, marks } = evidence
-  const executed = executedAt(seq)
-  const [most] = [...marks].sort(
-    ([a, ofA], [b, ofB]) => ofB.size - ofA.size || Number(b === executed) - Number(a === executed),
-  )
-  const digest = most?.[0] ?? executed
+  const digest = marks.size === 1 ? [...marks.keys()][0] : disputed(evidence, executedAt(seq))
   if (digest === undefined) return undefined
   const batch = digest === NULL_BATCH.digest ? NULL_BATCH : (evidence.bodyOf(digest) ?? null)
   return { seq, digest, batch, evidence }
+}
+
+/** Where logs differ, what most of them mark; where none marks anything, what was executed. */
+function disputed({ marks }: SlotEvidence, executed: Digest | undefined): Digest | undefined {
+  const [most] = [...marks].sort(
+    ([a, ofA], [b, ofB]) => ofB.size - ofA.size || Number(b === executed) - Number(a === executed),
+  )
+  return most?.[0] ?? executed
 }

@@ -28,6 +28,7 @@ export class MonotonicityCheck {
   readonly #promised = new Map<LogSource, Promised>()
   readonly #said = new Map<number, Said>()
   #records = 0
+  #samples = 0
 
   onRecord(record: LoggedRecord, source: LogSource): void {
     let promised = this.#promised.get(source)
@@ -117,6 +118,7 @@ export class MonotonicityCheck {
 
   /** In the order of time. */
   onSample({ atMs, reports }: Sample): void {
+    this.#samples += 1
     for (const report of reports) {
       const before = this.#said.get(report.replica)
       this.#said.set(report.replica, { ...report, atMs })
@@ -152,10 +154,11 @@ export class MonotonicityCheck {
 
   /** `upTo`: the highest seq that the logs speak of. */
   finish({ upTo }: { readonly upTo: number }): void {
-    if (this.#records === 0 && this.#said.size === 0) return
-    this.tally.looked(1)
-    this.tally.looked(Math.max(1, upTo))
-    this.tally.note(`${this.#records} records of ${this.#promised.size} logs`)
+    if (this.#records === 0) return
+    this.tally.lookedAt({ from: 0, to: upTo, count: this.#records })
+    this.tally.note(
+      `${this.#records} records of ${this.#promised.size} logs, ${this.#samples} looks at running replicas`,
+    )
   }
 
   report(): PropertyReport {

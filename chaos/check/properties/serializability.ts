@@ -29,18 +29,21 @@ export class SerializabilityCheck {
 
   /** Calls whose `seq` was found in the log, whether their callers know of it or not, and reads. */
   judge(calls: Iterable<Call>): void {
-    const events = [...calls]
-      .filter(({ outcome, seq }) => seq !== 0 || outcome === 'ok')
-      .flatMap((call) => [
-        { atUs: call.invokedUs, isEnd: false, call },
-        ...(isAnswered(call) ? [{ atUs: call.endedUs, isEnd: true, call }] : []),
-      ])
-    // At one time, beginnings first: the two calls overlap then, and no order is demanded.
-    events.sort((a, b) => a.atUs - b.atUs || Number(a.isEnd) - Number(b.isEnd))
-    for (const { call, isEnd } of events) {
-      if (isEnd) this.#end(call)
-      else this.#begin(call)
+    const begins = [...calls].filter(({ outcome, seq }) => seq !== 0 || outcome === 'ok')
+    const ends = begins.filter(isAnswered)
+    begins.sort((a, b) => a.invokedUs - b.invokedUs)
+    ends.sort((a, b) => a.endedUs - b.endedUs)
+    let ended = 0
+    const endThoseBefore = (atUs: number) => {
+      // At one time, beginnings first: the two calls overlap then, and no order is demanded.
+      for (let next = ends[ended]; next !== undefined && next.endedUs < atUs; next = ends[++ended])
+        this.#end(next)
     }
+    for (const call of begins) {
+      endThoseBefore(call.invokedUs)
+      this.#begin(call)
+    }
+    endThoseBefore(Number.POSITIVE_INFINITY)
   }
 
   #begin(call: Call): void {

@@ -1,3 +1,4 @@
+import type { Link } from '../../../chaos/live/live-network.ts'
 import type { StruckCluster } from '../../../chaos/live/struck-cluster.ts'
 import type { ReplicaReport } from '../../../protocol/inspection.ts'
 
@@ -10,6 +11,11 @@ export class FakeCluster implements StruckCluster {
   /** Replicas that never get level again. */
   readonly late = new Set<number>()
   readonly unstartable = new Set<number>()
+  /** Replicas whose databases can't be wiped. */
+  readonly unwipeable = new Set<number>()
+  /** Of the last rule: from>to. */
+  links: readonly string[] = []
+  mostBroken = 0
   view = 0
   rules = 0
 
@@ -28,8 +34,9 @@ export class FakeCluster implements StruckCluster {
   }
 
   readonly network = {
-    add: (links: readonly unknown[]) => {
+    add: (links: readonly Link[]) => {
       this.rules += 1
+      this.links = links.map(({ from, to }) => `${from}>${to}`)
       this.done.push(`rule on ${links.length}`)
       return () => {
         this.rules -= 1
@@ -68,6 +75,7 @@ export class FakeCluster implements StruckCluster {
 
   async kill(id: number): Promise<void> {
     this.#running.delete(id)
+    this.mostBroken = Math.max(this.mostBroken, this.broken)
     this.done.push(`kill ${id}`)
   }
 
@@ -95,6 +103,7 @@ export class FakeCluster implements StruckCluster {
   }
 
   async wipeDatabase(id: number): Promise<void> {
+    if (this.unwipeable.has(id)) throw new Error(`the database of replica ${id} is in use`)
     this.done.push(`wipe database ${id}`)
   }
 

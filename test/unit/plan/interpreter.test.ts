@@ -218,3 +218,59 @@ test('a schedule: so many times, each when the one before it is over', async () 
   )
   expect(phases(played).filter((line) => line.startsWith('begin'))).toHaveLength(3)
 })
+
+test.each([
+  ['to', ['1>2']],
+  ['from', ['2>1']],
+  ['both', ['2>1', '1>2']],
+])('direction %s, as in Chaos Mesh: of packets to, or from, the target', async (direction, links) => {
+  const cluster = new FakeCluster()
+  await play(
+    `- {kind: NetworkChaos, action: loss, direction: ${direction}, selector: {replicas: [1]}, target: {selector: {replicas: [2]}}, loss: {loss: 5}, duration: 1ms}`,
+    { cluster },
+  )
+  expect([...cluster.links].sort()).toEqual([...links].sort())
+})
+
+test('a strike that fails half-way is undone, and its victim level, before the next begins', async () => {
+  const cluster = new FakeCluster()
+  cluster.unwipeable.add(1)
+  const { incidents } = await play(
+    `- {kind: StorageChaos, action: wipe-database, selector: {replicas: [1]}, duration: 1ms}
+- {kind: ProcessChaos, action: kill, selector: {replicas: [2]}, duration: 1ms}`,
+    { cluster },
+  )
+  expect(incidents).toEqual(['steps.0: the database of replica 1 is in use'])
+  expect(cluster.mostBroken).toBe(1)
+})
+
+test('nothing is left out in silence: who would be one too many is struck when the others are level', async () => {
+  const played = await play(
+    `- parallel:
+    - {kind: ProcessChaos, action: pause, selector: {replicas: [1]}, duration: 30ms}
+    - {serial: [{suspend: 5ms}, {kind: ProcessChaos, action: kill, selector: {replicas: [1]}, duration: 1ms}]}
+    - {serial: [{suspend: 5ms}, {kind: ProcessChaos, action: kill, mode: one, duration: 1ms}]}`,
+  )
+  expect(phases(played).filter((line) => line.startsWith('begin'))).toHaveLength(3)
+  expect(played.incidents).toEqual([])
+})
+
+test('a rolling restart of the primary, or of one, restarts one', async () => {
+  for (const mode of ['primary', 'one']) {
+    const cluster = new FakeCluster()
+    await play(`- {kind: ProcessChaos, action: rolling-restart, mode: ${mode}, duration: 1ms}`, { cluster })
+    expect(cluster.done.filter((what) => what.startsWith('kill'))).toHaveLength(1)
+  }
+})
+
+test('the end of a slow database does not end that another fault has it refuse', async () => {
+  const cluster = new FakeCluster()
+  await play(
+    `- parallel:
+    - {kind: DatabaseChaos, action: refuse, selector: {replicas: [1]}, duration: 150ms}
+    - {kind: DatabaseChaos, action: slow, delay: {latency: 5ms}, selector: {replicas: [1]}, duration: 10ms}`,
+    { cluster },
+  )
+  const ofOne = cluster.done.filter((what) => what.endsWith('database 1') && !what.startsWith('resume'))
+  expect(ofOne.lastIndexOf('refuse database 1')).toBeGreaterThan(ofOne.indexOf('slow 5 database 1'))
+})

@@ -31,6 +31,7 @@ test.each([
     'all killed: a power cut',
     `- ${any('ProcessChaos', 'kill', ', mode: all')}\n- ${any('ProcessChaos', 'power-loss', ', mode: all')}\n- ${any('ProcessChaos', 'restart-all')}`,
   ],
+  ['all killed, by their number', `- ${any('ProcessChaos', 'kill', ', mode: fixed, value: 4')}`],
   ['all in turn', `- ${any('ProcessChaos', 'rolling-restart', ', mode: all')}`],
   ['again and again', `- ${any('ProcessChaos', 'kill', ", schedule: '@every 1s', times: 9, duration: 30s")}`],
 ])('%s is tolerated', (_, steps) => {
@@ -38,6 +39,12 @@ test.each([
 })
 
 test.each([
+  [
+    'one after the other, the first of them beside itself',
+    `- parallel: [{serial: [${kill('1')}, ${kill('2')}]}, ${kill('1')}]`,
+    /replica 2 by steps.0.parallel.0.serial.1 .*; replica 1 by steps.0.parallel.1/,
+  ],
+  ['one by name, several times, is no power cut', `- ${kill('0, 1, 1, 1')}`, /2 replicas could be faulty/],
   ['two by name', `- ${kill('1, 2')}`, /replica 1, replica 2 by steps.0 \(ProcessChaos kill\)/],
   ['two of any', `- ${any('ProcessChaos', 'kill', ', mode: fixed, value: 2')}`, /2 of any by steps.0/],
   [
@@ -84,4 +91,15 @@ test('of seven replicas two may be faulty, and not three', () => {
   const three = `- parallel: [${kill('1')}, ${any('ProcessChaos', 'pause', ', mode: fixed, value: 2')}]`
   expect(() => check(two, { replicas: 7 })).not.toThrow()
   expect(() => check(three, { replicas: 7 })).toThrow(/3 replicas could be faulty at a time, and of 7 only 2/)
+})
+
+test('three choices from the same two are two', () => {
+  const one = any('ProcessChaos', 'kill', ', mode: one, selector: {replicas: [1, 2]}')
+  expect(() => check(`- parallel: [${one}, ${one}, ${one}]`, { replicas: 7 })).not.toThrow()
+})
+
+test('a plan of very many combinations is judged in time', () => {
+  const serial = `{serial: [${Array.from({ length: 7 }, (_, id) => kill(`${id}`)).join(', ')}]}`
+  const wide = `- parallel: [${Array.from({ length: 12 }, () => serial).join(', ')}]`
+  expect(() => check(wide, { replicas: 7 })).toThrow(/7 replicas could be faulty at a time, and of 7 only 2/)
 })
