@@ -1,15 +1,20 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { check } from '../../chaos/check/check.ts'
 import { compareDatabases, type DatabaseView } from '../../chaos/check/compare-databases.ts'
 import { rowText } from '../../chaos/check/dump/copy-text.ts'
 import { dumpDatabase, tableFile } from '../../chaos/check/dump/dump-database.ts'
 import { DumpedDatabase } from '../../chaos/check/dump/dumped-database.ts'
 import { Model } from '../../chaos/check/replay/model.ts'
 import { ReplayCheck } from '../../chaos/check/replay/replay-check.ts'
+import { reportLines } from '../../cli/check/print.ts'
+import { sourcesOfUrls } from '../../cli/check/sources.ts'
+import { withScope } from '../../cli/scope.ts'
 import { DatabaseSnapshot } from '../../db/postgres/snapshot.ts'
 import { principalId, seq } from '../../protocol/types.ts'
+import { Parties } from '../unit/check/synthetic/run.ts'
 import { ALICE, BOB, genesisOf, REPLICA, type RequestSpec, runOf, TELLER } from '../unit/db/fixture.ts'
 import { type ScratchPostgres, type Sql, scratchPostgres, storeOn } from '../unit/db/scratch-postgres.ts'
 
@@ -128,4 +133,40 @@ test('what somebody changes in Postgres is what the replay finds', async () => {
     expect.stringMatching(/^batch [0-9a-f]{16} at seq 6: 1 operations, 1 of them touch this row$/),
     '  open b:0, of request 1000/0/3',
   ])
+})
+
+test('databases given by URL are held against each other, without any log', async () => {
+  const parties = new Parties({ accounts: 3 })
+  const run = runOf([
+    [{ client: 1000, number: 1, operations: [{ kind: 'deposit', account: 'a1', amount: 5n }] }],
+  ])
+  const databases = await Promise.all(
+    [0, 1, 2].map(async (replica) => {
+      const at = await server.database()
+      const store = storeOn(at.url, { replica, genesis: parties.genesis })
+      await store.connect()
+      await store.execute(run, { durable: true })
+      await store.close()
+      return at
+    }),
+  )
+  const genesisFile = join(directory, 'genesis.json')
+  await writeFile(genesisFile, parties.genesisText)
+  const judge = () =>
+    withScope(async (scope) => {
+      const urls = databases.map(({ url }) => url)
+      const args = { genesis: genesisFile, databases: urls, votes: [], history: null }
+      const { sources, places } = await sourcesOfUrls(scope, args)
+      return { report: await check(sources), places }
+    })
+  const { report, places } = await judge()
+  expect(report.verdict).toBe('pass')
+  expect(report.databases.map(({ replica }) => replica)).toEqual([0, 1, 2])
+  expect(places.get(1)).not.toContain('p@ss')
+  await databases[1]?.sql(`update accounts set balance = balance + 1 where id = 'a2'`)
+  const edited = await judge()
+  expect(edited.report.verdict).toBe('fail')
+  expect(reportLines(edited.report, edited.places).join('\n')).toMatch(
+    /replay: replica 1 differs first in table accounts, row a2, column balance: it has 1000001, replicas 0 and 2 have 1000000/,
+  )
 })
