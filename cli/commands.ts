@@ -33,7 +33,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'check',
-    summary: 'hold all databases against each other, row by row',
+    summary: 'judge vote logs, databases and histories: signatures, order, every row, every answer',
     namesLeftovers: true,
     load: () => import('./commands/check.ts'),
   },
