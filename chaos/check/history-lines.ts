@@ -1,6 +1,4 @@
 import { createReadStream } from 'node:fs'
-import { open } from 'node:fs/promises'
-import { createInterface } from 'node:readline'
 import {
   type Customer,
   type Operation,
@@ -77,31 +75,43 @@ export function decodeHistoryLine(line: string): HistoryEvent {
  */
 export async function* readHistory(path: string): AsyncGenerator<HistoryEvent> {
   let number = 0
-  let doubtful: unknown
-  for await (const line of createInterface({ input: createReadStream(path), crlfDelay: Infinity })) {
-    if (doubtful !== undefined) throw historyError(path, number, doubtful)
-    number += 1
-    if (line === '') continue
-    let event: HistoryEvent | undefined
-    try {
-      event = decodeHistoryLine(line)
-    } catch (error) {
-      doubtful = error
+  for await (const lines of linesOf(path)) {
+    for (const { text, isEnded } of lines) {
+      number += 1
+      if (text === '') continue
+      let event: HistoryEvent
+      try {
+        event = decodeHistoryLine(text)
+      } catch (error) {
+        if (isEnded) throw historyError(path, number, error)
+        return
+      }
+      yield event
     }
-    if (event !== undefined) yield event
   }
-  if (doubtful !== undefined && (await endsWithLineFeed(path))) throw historyError(path, number, doubtful)
 }
 
-async function endsWithLineFeed(path: string): Promise<boolean> {
-  const file = await open(path, 'r')
-  try {
-    const { size } = await file.stat()
-    const { buffer } = await file.read(Buffer.alloc(1), 0, 1, Math.max(0, size - 1))
-    return buffer[0] === 0x0a
-  } finally {
-    await file.close()
+type Line = { readonly text: string; readonly isEnded: boolean }
+
+const LINE_FEED = 0x0a
+const READ_BYTES = 1_048_576
+
+/** Cut at line feeds alone: text may hold what else Unicode, and node:readline, take for a line's end. */
+async function* linesOf(path: string): AsyncGenerator<readonly Line[]> {
+  let rest: Buffer[] = []
+  for await (const part of createReadStream(path, { highWaterMark: READ_BYTES })) {
+    const chunk: Buffer = part
+    const end = chunk.lastIndexOf(LINE_FEED)
+    if (end < 0) {
+      rest.push(chunk)
+      continue
+    }
+    const whole = Buffer.concat([...rest, chunk.subarray(0, end)]).toString()
+    rest = [chunk.subarray(end + 1)]
+    yield whole.split('\n').map((text) => ({ text, isEnded: true }))
   }
+  const text = Buffer.concat(rest).toString()
+  if (text !== '') yield [{ text, isEnded: false }]
 }
 
 function historyError(path: string, line: number, cause: unknown): HistoryError {

@@ -118,3 +118,13 @@ test.each([
   await expect(read('wrong.jsonl', `${first}\n${line}\n${first}\n`)).rejects.toThrow(message)
   await expect(read('wrong.jsonl', `${first}\n${line}\n${first}\n`)).rejects.toThrow(/wrong\.jsonl: line 2/)
 })
+
+test('a line ends at a line feed alone: names may hold what Unicode calls a line’s end', async () => {
+  const events: HistoryEvent[] = ['\u2028', '\u2029', '\u0085', '\r'].map((end, i) => ({
+    type: 'fail',
+    atUs: i,
+    call: i + 1,
+    code: `before${end}behind`,
+  }))
+  expect(await read('ends.jsonl', `${events.map(encodeHistoryEvent).join('\n')}\n`)).toEqual(events)
+})
