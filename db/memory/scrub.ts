@@ -1,5 +1,6 @@
 import { chainDigestOf, resultsDigestOf } from '../../protocol/signing.ts'
 import type { Digest } from '../../protocol/types.ts'
+import { HistoryRound } from '../history-round.ts'
 import type { ChainRow, TransferRow } from '../rows.ts'
 import { transfersDigestOf } from '../state-machine/digests.ts'
 import { type Place, pathOf, ROOT, type RowDigest } from '../state-tree/place.ts'
@@ -21,7 +22,7 @@ type Matched = { readonly previous: Digest; readonly transfers: readonly Transfe
 /** [CP6] Goes round all rows and all history, a share at a time. */
 export class Scrub {
   #part = 0
-  #seq = 1
+  readonly #round = new HistoryRound()
   /** By the chain row. Rows are values: as long as the very same ones stand there, they need no new digests. */
   readonly #matched = new WeakMap<ChainRow, Matched>()
 
@@ -55,11 +56,9 @@ export class Scrub {
     { genesis, lastExecuted }: { readonly genesis: Digest; readonly lastExecuted: number },
     share: number,
   ): RowMismatch[] {
-    const count = Math.min(lastExecuted, Math.ceil(share * lastExecuted))
+    const { from, to } = this.#round.next({ lastExecuted, share })
     const mismatches: RowMismatch[] = []
-    for (let i = 0; i < count; i++) {
-      const seq = this.#seq > lastExecuted ? 1 : this.#seq
-      this.#seq = seq + 1
+    for (let seq = from; seq <= to; seq++) {
       const previous = seq === 1 ? genesis : tables.chainRow(seq - 1)?.chain
       mismatches.push(
         ...this.#mismatchesAt(seq, {

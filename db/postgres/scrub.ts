@@ -1,5 +1,6 @@
 import type { Partition } from '../../protocol/messages.ts'
 import type { Digest } from '../../protocol/types.ts'
+import { HistoryRound } from '../history-round.ts'
 import { FAN_OUT, type Place, pathOf, type RowDigest, rangeOf } from '../state-tree/place.ts'
 import { STATE_TABLES } from '../state-tree/state-row.ts'
 import type { RowMismatch } from '../store.ts'
@@ -22,7 +23,7 @@ const partitionOf = (part: number): Partition =>
 /** [CP6] Goes round all rows and all history, a share at a time. */
 export class Scrub {
   #part = 0
-  #seq = 1
+  readonly #round = new HistoryRound()
 
   /** Rows of the state that are not as its tree has them, in the parts whose turn it is. */
   async rows(state: HeldState, share: number): Promise<readonly RowMismatch[]> {
@@ -39,11 +40,8 @@ export class Scrub {
 
   /** Of the seqs whose turn it is: 1 to the state's. */
   async history(state: HeldState, genesis: Digest, share: number): Promise<HistoryCheck> {
-    const { lastExecuted } = state.position
-    const from = this.#seq > lastExecuted ? 1 : this.#seq
-    const to = Math.min(lastExecuted, from + Math.ceil(share * lastExecuted) - 1)
-    this.#seq = to + 1
-    return checkHistory(state.session, { from, to, genesis, mismatchesMax: NAMED_MAX })
+    const range = this.#round.next({ lastExecuted: state.position.lastExecuted, share })
+    return checkHistory(state.session, { ...range, genesis, mismatchesMax: NAMED_MAX })
   }
 }
 

@@ -398,7 +398,6 @@ export function storeStateContract(name: string, create: (genesis: Genesis) => P
       const { bench, store } = await opened(VARIED)
       const before = await everything(from)
       await bench.edit(edit)
-      // The last round may begin the next one.
       const mismatches = new Set<string>()
       for (let i = 0; i < 4; i++) {
         const { mismatches: found } = await store.scrub({ share: 0.25 })
@@ -410,6 +409,19 @@ export function storeStateContract(name: string, create: (genesis: Genesis) => P
       expect(await everything(store)).toEqual(before)
       expect(await (await store.scrub({ share: 1 })).mismatches).toEqual([])
       expect((await store.read(['forged', 'c'])).values).toEqual((await from.read(['forged', 'c'])).values)
+    })
+
+    test('[CP6] an old transfer is found within one round although the history grows all the time', async () => {
+      const { bench, store } = await opened(VARIED)
+      await (await store.scrub({ share: 0.25 })).mismatches
+      await bench.edit({ kind: 'set-amount', seq: 1, index: 0, amount: 2n })
+      const found: RowMismatch[] = []
+      for (let look = 0; look < 4; look++) {
+        const grown = Array.from({ length: 6 }, (_, i) => [pay(100 + 6 * look + i)])
+        await executeAll(store, grown, 6 + 6 * look)
+        found.push(...(await (await store.scrub({ share: 0.25 })).mismatches))
+      }
+      expect(found).toEqual([expect.objectContaining({ table: 'transfers', key: '1' })])
     })
 
     test.each(EDITS)('[CP6] %s is repaired although no scrub came by', async (_, edit, __, named) => {
