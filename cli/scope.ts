@@ -6,6 +6,8 @@ type Cleanup = () => Promise<unknown> | unknown
 export class Scope {
   readonly #cleanups: Cleanup[] = []
   readonly #aborted = new AbortController()
+  #working: Promise<void> = Promise.resolve()
+  #closing = false
   #closed = false
 
   /** Aborts when the work is interrupted: loops look at it. */
@@ -13,10 +15,33 @@ export class Scope {
     return this.#aborted.signal
   }
 
-  /** Runs `cleanup` when the scope ends; at once when it has ended already. */
+  /** Does the work that this is the scope of. */
+  run<T>(work: (scope: Scope) => Promise<T>): Promise<T> {
+    const working = work(this)
+    // After an interruption it may still fail, because what it uses is taken away.
+    this.#working = working.then(
+      () => undefined,
+      () => undefined,
+    )
+    return working
+  }
+
+  /**
+   * Resolves when the work does no more. An interruption does not stop it in the middle: whoever removes files that it
+   * may be writing waits for this, after everything that it could hang on is ended.
+   */
+  get worked(): Promise<void> {
+    return this.#working
+  }
+
+  /**
+   * Runs `cleanup` when the scope ends.
+   * @throws InterruptedError when it is ending or has ended, after seeing to `cleanup`: the work is not to go on
+   */
   defer(cleanup: Cleanup): void {
     if (this.#closed) void run(cleanup)
     else this.#cleanups.push(cleanup)
+    if (this.#closing) throw new InterruptedError('interrupted')
   }
 
   abort(): void {
@@ -25,6 +50,7 @@ export class Scope {
 
   /** @returns what went wrong, first failure first; everything is tried */
   async close(): Promise<unknown[]> {
+    this.#closing = true
     const failures: unknown[] = []
     for (let next = this.#cleanups.pop(); next !== undefined; next = this.#cleanups.pop()) {
       failures.push(...(await run(next)))
@@ -76,10 +102,7 @@ export async function withScope<T>(
   process.on('unhandledRejection', reject)
   let failures: unknown[] = []
   try {
-    const working = work(scope)
-    // After an interruption it may still fail, because what it uses is taken away.
-    working.catch(() => undefined)
-    return await Promise.race([working, cut])
+    return await Promise.race([scope.run(work), cut])
   } finally {
     cut.catch(() => undefined)
     failures = await scope.close()

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { chmod, mkdir, realpath, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { homesElsewhere } from '../chaos/live/leftovers.ts'
 import { processesOf } from '../chaos/live/run-processes.ts'
 import { type Registration, RunRegistry } from '../chaos/live/run-registry.ts'
@@ -9,6 +10,9 @@ import { removeDatabasesOf } from '../chaos/live/temporary-databases.ts'
 import { commandLine } from './invocation.ts'
 import type { Scope } from './scope.ts'
 import { listed } from './words.ts'
+
+/** What an interrupted work may still take once its cluster is stopped. */
+const WORK_MS_MAX = 15_000
 
 export type TemporaryDirectory = {
   readonly directory: string
@@ -21,7 +25,7 @@ export type TemporaryDirectory = {
 /**
  * A directory for one cluster, announced in the registry before it exists: when this process is killed, the next
  * command names what is left, and `pbft clean` removes it. At the end of the scope it is removed, with what the
- * cluster has elsewhere; by then whoever started processes has ended them.
+ * cluster has elsewhere; by then whoever started processes has ended them, and the work writes no more files.
  * @param choices.keeps asked at the end: the files stay
  */
 export async function makeTemporaryDirectory(
@@ -40,8 +44,12 @@ export async function makeTemporaryDirectory(
   })
   let noting = Promise.resolve()
   scope.defer(async () => {
+    const isDone = await Promise.race([
+      scope.worked.then(() => true),
+      delay(WORK_MS_MAX, false, { ref: false }),
+    ])
     await noting
-    await end(registration, keeps())
+    await end(registration, { keeps: keeps(), isDone })
   })
   await mkdir(directory)
   // As root, Postgres runs as another user, who has to get to its files.
@@ -58,7 +66,10 @@ async function note(registration: Registration): Promise<void> {
   if (homes.length > registration.run.homes.length) await registration.noteHomes(homes)
 }
 
-async function end(registration: Registration, keeps: boolean): Promise<void> {
+async function end(
+  registration: Registration,
+  { keeps, isDone }: { readonly keeps: boolean; readonly isDone: boolean },
+): Promise<void> {
   const { run } = registration
   const left = await processesOf(run)
   if (left.length > 0) {
@@ -67,6 +78,10 @@ async function end(registration: Registration, keeps: boolean): Promise<void> {
     throw new Error(
       `${run.directory}: processes ${pids} of this run have not ended; \`pbft clean\` ends and removes them`,
     )
+  }
+  if (!isDone && !keeps) {
+    registration.release()
+    throw new Error(`${run.directory}: this command still uses it; \`pbft clean\` removes it`)
   }
   if (!keeps) {
     const homes = await homesElsewhere(run)

@@ -87,7 +87,7 @@ async function measure(
   })
   onLoad(load)
   if (options.warmup > 0) say(`warming up for ${seconds(options.warmup * SECOND_MS)}`)
-  await delay(options.warmup * SECOND_MS)
+  await delay(options.warmup * SECOND_MS, undefined, { signal: scope.signal })
   const before = await look(observer)
   load.cut()
   const startedMs = performance.now()

@@ -21,6 +21,7 @@ const INSPECT_TIMEOUT_MS = 1_000
 const LOOK_MS = 5_000
 const DOWN_MS = 10_000
 const CAUGHT_UP_MS_MAX = 60_000
+const LOOK_AGAIN_MS = 20
 /** So close to the others a replica has caught up: what is under way at any moment. */
 const CAUGHT_UP_SEQS = 32
 
@@ -86,12 +87,12 @@ export async function benchFaults(
     ...(options.rate === undefined ? {} : { operationsPerSecond: options.rate }),
   })
   scope.defer(() => abandon([load], banks))
-  await delay(options.warmup * SECOND_MS)
+  await delay(options.warmup * SECOND_MS, undefined, { signal: scope.signal })
   load.cut()
   const bench: Bench = { scope, cluster, observer: observer.files, load, options, total: new Tally(), say }
   const viewBefore = highestView(await reports(bench))
   const rounds: Round[] = []
-  for (let round = 0; round < (fault === 'none' ? 1 : options.rounds) && !scope.signal.aborted; round++) {
+  for (let round = 0; round < (fault === 'none' ? 1 : options.rounds); round++) {
     const done = await ROUNDS[fault](bench)
     say(`${round + 1}: ${JSON.stringify(done)}`)
     rounds.push(done)
@@ -118,7 +119,7 @@ async function quiet(bench: Bench): Promise<Round> {
   let slowest = Number.POSITIVE_INFINITY
   const startedMs = performance.now()
   let operations = 0
-  for (let second = 0; second < seconds && !bench.scope.signal.aborted; second++) {
+  for (let second = 0; second < seconds; second++) {
     const rate = await measureFor(bench, SECOND_MS)
     slowest = Math.min(slowest, rate.operations)
     operations += rate.operations
@@ -170,12 +171,12 @@ async function killBackup(bench: Bench): Promise<Round> {
 
 async function untilCaughtUp(bench: Bench, id: number): Promise<void> {
   const startedMs = performance.now()
-  while (performance.now() - startedMs < CAUGHT_UP_MS_MAX && !bench.scope.signal.aborted) {
+  while (performance.now() - startedMs < CAUGHT_UP_MS_MAX) {
     const all = await reports(bench)
     const others = [...all].filter(([other]) => other !== id).map(([, { lastExecuted }]) => lastExecuted)
     const own = all.get(id)
     if (own !== undefined && own.lastExecuted + CAUGHT_UP_SEQS >= Math.max(...others)) return
-    await delay(20)
+    await delay(LOOK_AGAIN_MS, undefined, { signal: bench.scope.signal })
   }
   throw new Error(`replica ${id} did not catch up within ${CAUGHT_UP_MS_MAX / SECOND_MS} s`)
 }
@@ -185,7 +186,7 @@ type Rate = { readonly operations: number; readonly operationsPerSecond: number 
 async function measureFor(bench: Bench, ms: number): Promise<Rate> {
   bench.load.cut()
   const startedMs = performance.now()
-  await delay(ms)
+  await delay(ms, undefined, { signal: bench.scope.signal })
   return take(bench, performance.now() - startedMs)
 }
 

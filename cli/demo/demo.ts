@@ -46,7 +46,7 @@ export async function runDemo(scope: Scope, { keep }: { readonly keep: boolean }
   const bank = await connect({ cluster: own.files, limits: { lanes: LANES, divideOperationsMin: 1 } })
   const loads: Load[] = []
   scope.defer(() => abandon(loads, [bank]))
-  const observer = new Observer(observing.files)
+  const observer = new Observer(observing.files, scope.signal)
   say(`all ${REPLICAS} serve over UDP; a quorum is 3, so one may fail`)
   await showCommands(bank, say)
   await loseAndRecover({ loads, bank, cluster, observer, say })

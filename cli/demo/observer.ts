@@ -14,9 +14,12 @@ type Reports = ReadonlyMap<number, ReplicaReport>
 /** Asks the replicas how they are, again and again, with a client key of its own. */
 export class Observer {
   readonly #files: ClusterFiles
+  readonly #signal: AbortSignal
 
-  constructor(files: ClusterFiles) {
+  /** @param signal ends every wait */
+  constructor(files: ClusterFiles, signal: AbortSignal) {
     this.#files = files
+    this.#signal = signal
   }
 
   look(): Promise<Reports> {
@@ -35,7 +38,7 @@ export class Observer {
     while (performance.now() < deadlineMs) {
       const reports = await this.look()
       if (isTrue(reports)) return reports
-      await delay(LOOK_AGAIN_MS)
+      await delay(LOOK_AGAIN_MS, undefined, { signal: this.#signal })
     }
     throw new Error(`waited ${PATIENCE_MS / 1_000} s in vain until ${what}`)
   }

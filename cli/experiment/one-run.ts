@@ -46,18 +46,20 @@ export async function oneRun(
   const { options, iterations, run, faults } = parts
   const seed = options.seed + run - 1
   try {
-    const site = await serve(scope, {
-      options,
-      checkpointInterval: checkpointIntervalOf({ options, iterations }),
-      keep: () => keptAt !== null && !outer.signal.aborted,
-      seed,
-      faults,
+    return await scope.run(async () => {
+      const site = await serve(scope, {
+        options,
+        checkpointInterval: checkpointIntervalOf({ options, iterations }),
+        keep: () => keptAt !== null && !outer.signal.aborted,
+        seed,
+        faults,
+      })
+      parts.onServing()
+      keptAt = site.directory
+      const result = await measure(scope, { site, seed, signal: outer.signal, parts })
+      if (result.verdict === 'pass') keptAt = null
+      return { result: { ...result, directory: keptAt }, isInMemory: site.isInMemory }
     })
-    parts.onServing()
-    keptAt = site.directory
-    const result = await measure(scope, { site, seed, signal: outer.signal, parts })
-    if (result.verdict === 'pass') keptAt = null
-    return { result: { ...result, directory: keptAt }, isInMemory: site.isInMemory }
   } catch (error) {
     if (keptAt !== null && !outer.signal.aborted)
       process.stderr.write(`the cluster of this run is kept in ${keptAt}\n`)

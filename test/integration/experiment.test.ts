@@ -54,33 +54,39 @@ test('measures without and with a crash of the primary, and every database is as
   expect(compared).toMatchObject({ code: 0, stdout: expect.stringContaining('(100 %)') })
 })
 
-test('Ctrl-C prints and stores what there is, and leaves nothing behind', {
-  timeout: TIMEOUT_MS,
-}, async () => {
-  const out = join(parent, 'interrupted.json')
-  const running = new RunningCommand([
-    'experiment',
-    'iterations',
-    '--iterations',
-    '10,1000000',
-    '--runs',
-    '1',
-    '--out',
-    out,
-  ])
-  while (!running.stderr.includes('run 2 of 2: 1,000,000 iterations: ') && running.child.exitCode === null) {
-    await delay(20)
-  }
-  const { code, stdout } = await running.stop('SIGINT')
-  expect({ code, stdout }).toEqual({ code: 130, stdout: expect.stringContaining('runs are missing') })
-  const { runs, isComplete } = await readResult(out)
-  expect({ isComplete, iterations: runs.map(({ iterations }) => iterations) }).toEqual({
-    isComplete: false,
-    iterations: [10],
-  })
-  expect(await clusters()).toEqual([])
-  expect(await readdir(registryDirectory())).toEqual([])
-})
+test.each(['starting a cluster', ' done, '])(
+  'Ctrl-C at "%s" prints and stores what there is, and leaves nothing behind',
+  {
+    timeout: TIMEOUT_MS,
+  },
+  async (moment) => {
+    const out = join(parent, 'interrupted.json')
+    const running = new RunningCommand([
+      'experiment',
+      'iterations',
+      '--iterations',
+      '10,1000000',
+      '--runs',
+      '1',
+      '--out',
+      out,
+    ])
+    const isThere = () => {
+      const lines = running.stderr.split(/[\r\n]/)
+      return lines.some((line) => line.includes('run 2 of 2: ') && line.includes(moment))
+    }
+    while (!isThere() && running.child.exitCode === null) await delay(20)
+    const { code, stdout } = await running.stop('SIGINT')
+    expect({ code, stdout }).toEqual({ code: 130, stdout: expect.stringContaining('runs are missing') })
+    const { runs, isComplete } = await readResult(out)
+    expect({ isComplete, iterations: runs.map(({ iterations }) => iterations) }).toEqual({
+      isComplete: false,
+      iterations: [10],
+    })
+    expect(await clusters()).toEqual([])
+    expect(await readdir(registryDirectory())).toEqual([])
+  },
+)
 
 test.each([
   { args: ['--iterations', '11', '--restarts', '4'], says: 'do not fit into 11 iterations' },

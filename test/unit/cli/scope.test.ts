@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { InterruptedError } from '../../../cli/failure.ts'
-import { type Scope, withScope } from '../../../cli/scope.ts'
+import { Scope, withScope } from '../../../cli/scope.ts'
 
 test('what was started last is ended first, and the result is kept', async () => {
   const ended: string[] = []
@@ -40,11 +40,32 @@ test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
   },
 )
 
-test('what is deferred after the end is ended at once', async () => {
+test('what is deferred after the end is ended at once, and the work does not go on', async () => {
   const ended: string[] = []
   const scope = await withScope(async (scope) => scope)
-  scope.defer(() => ended.push('late'))
+  expect(() => scope.defer(() => ended.push('late'))).toThrow(InterruptedError)
   expect(ended).toEqual(['late'])
+})
+
+test('what work defers while its scope is ending is ended, too, and the work does not go on', async () => {
+  const ended: string[] = []
+  const scope = new Scope()
+  const { promise: made, resolve: make } = Promise.withResolvers<void>()
+  const working = scope.run(async () => {
+    // As a directory: removed when nobody makes files in it any more.
+    scope.defer(async () => {
+      make()
+      await scope.worked
+      ended.push('first')
+    })
+    await made
+    scope.defer(() => ended.push('second'))
+    ended.push('went on')
+  })
+  working.catch(() => undefined)
+  expect(await scope.close()).toEqual([])
+  await expect(working).rejects.toBeInstanceOf(InterruptedError)
+  expect(ended).toEqual(['first', 'second'])
 })
 
 test('work that finishes by itself: the first signal is its own to see, the second interrupts it', async () => {
