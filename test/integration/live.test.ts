@@ -45,12 +45,11 @@ const everyLink = (): Link[] => [
     { from: id, to: 'clients' },
   ]),
 ]
-async function logged(id: number, text: string): Promise<Record<string, unknown>[]> {
-  const log = await cluster.logOf(id)
-  return log
-    .split('\n')
-    .filter((line) => line.includes(text))
-    .map((line) => JSON.parse(line))
+/** What the replica's log says in lines with `text`, once there are any. */
+async function untilLogged(id: number, text: string): Promise<Record<string, unknown>[]> {
+  const log = await cluster.untilLogged(id, new RegExp(text))
+  const lines = log.split('\n').filter((line) => line.includes(text))
+  return lines.map((line) => JSON.parse(line))
 }
 
 describe('processes', () => {
@@ -96,10 +95,15 @@ describe('links', () => {
     expect(Math.min(lost, delayed, duplicated, reordered, corrupted, replayed)).toBeGreaterThan(0)
   })
 
-  test('a replica is cut off, and one way only: it catches up', async () => {
+  test('a replica is cut off, and one way only: it stands still, and catches up', async () => {
     const id = ((await highestPrimary()) + 1) % 4
     const join = network().add(linksOf(id), { cut: true })
     await goesOn()
+    await goesOn()
+    // What had reached it before fits into one log window.
+    const behind = (await cluster.report(id)).lastExecuted
+    const ahead = Math.max(...(await cluster.reports()).map(({ lastExecuted }) => lastExecuted))
+    expect(ahead - behind).toBeGreaterThanOrEqual(2 * CHECKPOINT_INTERVAL)
     join()
     await cluster.level()
     network().add(
@@ -109,9 +113,6 @@ describe('links', () => {
     await goesOn()
     network().heal()
     await cluster.level()
-    expect([...(await logged(id, '"caught-up"')), ...(await logged(id, '"transfer-installed"'))]).not.toEqual(
-      [],
-    )
   })
 })
 
@@ -134,17 +135,14 @@ describe('databases', () => {
     await goesOn()
     await database.resumeServer()
     await cluster.level()
-    expect(await logged(2, 'database lost; reconnecting')).not.toEqual([])
+    await untilLogged(2, 'database lost; reconnecting')
   })
 
   test('a row is edited: it is repaired', async () => {
     const { rows } = await cluster.database(1).query(`select balance from accounts where id = 'idle'`)
     expect(rows).toEqual([['0']])
     await cluster.database(1).query(`update accounts set balance = 5 where id = 'idle'`)
-    await cluster.until('the row is repaired', async () => {
-      const repaired = await logged(1, 'repaired from the other replicas')
-      return repaired.length > 0 ? true : undefined
-    })
+    await untilLogged(1, 'repaired from the other replicas')
   })
 })
 
@@ -155,8 +153,7 @@ describe('disks', () => {
     expect(cluster.running).toEqual([])
     await Promise.all(cluster.replicas.map((id) => cluster.startReplica(id)))
     await cluster.level()
-    const redone = await Promise.all(cluster.replicas.map((id) => logged(id, '"redone"')))
-    expect(redone.flat()).not.toEqual([])
+    await Promise.any(cluster.replicas.map((id) => untilLogged(id, '"redone"')))
   })
 
   test('votes and database are wiped: it is let back in, and rows and history come from others', async () => {
@@ -167,9 +164,9 @@ describe('disks', () => {
     await goesOn()
     await cluster.startReplica(3)
     await cluster.level()
-    const [transfer] = await logged(3, '"transfer-installed"')
+    const [transfer] = await untilLogged(3, '"transfer-installed"')
     expect(Math.min(Number(transfer?.rows), Number(transfer?.history))).toBeGreaterThan(0)
-    expect(await logged(3, '"amnesiac-votes-again"')).toHaveLength(1)
+    expect(await untilLogged(3, '"amnesiac-votes-again"')).toHaveLength(1)
   })
 })
 

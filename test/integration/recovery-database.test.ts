@@ -26,7 +26,7 @@ describe('[D3] [D4] what a database does to its replica', () => {
       return now !== undefined && now !== server ? true : undefined
     })
     await cluster.level()
-    expect(await cluster.logOf(id)).toMatch(/database lost; reconnecting[\s\S]*database reached again/)
+    await cluster.untilLogged(id, /database lost; reconnecting[\s\S]*database reached again/)
   })
 
   test('it refuses for a while: the replica waits, and the others go on', async () => {
@@ -68,11 +68,7 @@ describe('[D3] [D4] what a database does to its replica', () => {
     const { rows } = await cluster.database(id).query(`select pg_relation_size('transfers') as bytes`)
     await limitFiles(server, `${Number(rows[0]?.[0]) + HALF_A_PAGE}`)
     await cluster.database(id).query(END_OTHER_SESSIONS)
-    const said = await cluster.until('the replica noticed', async () => {
-      const log = await cluster.logOf(id)
-      return log.includes('extend file') ? log : undefined
-    })
-    expect(said).toMatch(/could not extend file/)
+    await cluster.untilLogged(id, /could not extend file/)
     await cluster.advance(CHECKPOINT_INTERVAL)
     expect(cluster.running).toContain(id)
     await limitFiles(server, 'unlimited')

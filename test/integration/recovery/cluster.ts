@@ -254,9 +254,12 @@ export class RecoveryCluster {
     return home === undefined ? undefined : (await findPostmaster(home.data))?.pid
   }
 
-  /** The replica's own log file. */
-  logOf(id: number): Promise<string> {
-    return readFile(bundlePaths(this.bundle(id)).log, 'utf8')
+  /** The replica's own log file, once it says so: replicas write their logs when they have time. */
+  untilLogged(id: number, text: RegExp): Promise<string> {
+    return this.until(`the log of replica ${id} says ${text}`, async () => {
+      const log = await readFile(bundlePaths(this.bundle(id)).log, 'utf8')
+      return text.test(log) ? log : undefined
+    })
   }
 
   wipeVotes(id: number): Promise<void> {
