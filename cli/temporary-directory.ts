@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { homesElsewhere } from '../chaos/live/leftovers.ts'
 import { processesOf } from '../chaos/live/run-processes.ts'
-import { type Registration, RunRegistry } from '../chaos/live/run-registry.ts'
+import { type Registration, RunRegistry, type TemporaryRun } from '../chaos/live/run-registry.ts'
 import { removeDatabasesOf } from '../chaos/live/temporary-databases.ts'
 import { commandLine } from './invocation.ts'
 import type { Scope } from './scope.ts'
@@ -23,6 +23,21 @@ export type TemporaryDirectory = {
 }
 
 /**
+ * A directory for files alone, announced like a cluster's. Removed at the end of the scope even under work that still
+ * reads there: a check of millions of rows is not to be waited for.
+ */
+export async function makeScratchDirectory(scope: Scope, name: string): Promise<string> {
+  const registration = await announce({ name, replicas: 0, keepsFiles: false })
+  const { directory } = registration.run
+  scope.defer(async () => {
+    await rm(directory, { recursive: true, force: true })
+    await registration.close()
+  })
+  await mkdir(directory)
+  return directory
+}
+
+/**
  * A directory for one cluster, announced in the registry before it exists: when this process is killed, the next
  * command names what is left, and `pbft clean` removes it. At the end of the scope it is removed, with what the
  * cluster has elsewhere; by then whoever started processes has ended them, and the work writes no more files.
@@ -33,15 +48,8 @@ export async function makeTemporaryDirectory(
   choices: { readonly name: string; readonly replicas: number; readonly keeps: () => boolean },
 ): Promise<TemporaryDirectory> {
   const { name, replicas, keeps } = choices
-  const directory = join(await realpath(tmpdir()), `pbft-${name}-${randomBytes(6).toString('hex')}`)
-  const cluster = join(directory, 'cluster')
-  const registration = await new RunRegistry().announce({
-    command: commandLine(),
-    directory,
-    cluster,
-    replicas,
-    keepsFiles: keeps(),
-  })
+  const registration = await announce({ name, replicas, keepsFiles: keeps() })
+  const { directory, cluster } = registration.run
   let noting = Promise.resolve()
   scope.defer(async () => {
     const isDone = await Promise.race([
@@ -59,6 +67,15 @@ export async function makeTemporaryDirectory(
     return noting
   }
   return { directory, cluster, noteHomes }
+}
+
+async function announce(
+  choices: Pick<TemporaryRun, 'replicas' | 'keepsFiles'> & { readonly name: string },
+): Promise<Registration> {
+  const { name, replicas, keepsFiles } = choices
+  const directory = join(await realpath(tmpdir()), `pbft-${name}-${randomBytes(6).toString('hex')}`)
+  const cluster = join(directory, 'cluster')
+  return new RunRegistry().announce({ command: commandLine(), directory, cluster, replicas, keepsFiles })
 }
 
 async function note(registration: Registration): Promise<void> {

@@ -1,5 +1,3 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { openDatabases } from '../../chaos/check/databases.ts'
@@ -13,6 +11,7 @@ import { loadCluster } from '../../replica/local-cluster.ts'
 import { scanVoteLog } from '../../replica/runtime/vote-log/offline-scan.ts'
 import { UsageError } from '../failure.ts'
 import type { Scope } from '../scope.ts'
+import { makeScratchDirectory } from '../temporary-directory.ts'
 import { plural } from '../words.ts'
 
 const LOOK_AGAIN_MS = 250
@@ -24,7 +23,7 @@ export async function sourcesOfCluster(
 ): Promise<Gathered> {
   const { genesis } = await loadCluster(directory)
   const { opened, unreachable } = await openSettled(scope, { directory, genesis, waitMs })
-  const shelf = await temporaryDirectory(scope)
+  const shelf = await makeScratchDirectory(scope, 'check')
   const read = await Promise.all(
     opened.map(({ replica, dump }) =>
       readDump(replica, async () => {
@@ -62,7 +61,7 @@ export async function sourcesOfUrls(
   },
 ): Promise<Gathered> {
   const genesis = await genesisFrom(args.genesis)
-  const shelf = await temporaryDirectory(scope)
+  const shelf = await makeScratchDirectory(scope, 'check')
   const read = await Promise.all(
     args.databases.map((url, index) =>
       readDump(null, async () => {
@@ -106,12 +105,6 @@ async function logAt(directory: string): Promise<LogSource> {
   throw new UsageError(`${directory}: there is no vote log, or its first segment cannot be read`)
 }
 
-async function temporaryDirectory(scope: Scope): Promise<string> {
-  const path = await mkdtemp(join(tmpdir(), 'pbft-check-'))
-  scope.defer(() => rm(path, { recursive: true, force: true }))
-  return path
-}
-
 /** Opened again while one lags behind but moves, until the deadline. */
 async function openSettled(
   scope: Scope,
@@ -130,7 +123,7 @@ async function openSettled(
     }
     await Promise.all(found.opened.map(({ close }) => close()))
     lowestBefore = lowest
-    await delay(LOOK_AGAIN_MS)
+    await delay(LOOK_AGAIN_MS, undefined, { signal: scope.signal })
   }
 }
 

@@ -1,6 +1,7 @@
+import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { chmod, mkdtemp, readdir, readFile, realpath, rm } from 'node:fs/promises'
-import { createServer } from 'node:net'
+import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -163,5 +164,28 @@ test('a cluster that was to be kept keeps its files', async () => {
   const { code, stdout } = await pbft(['clean'])
   expect({ code, stdout }).toMatchObject({ code: 0, stdout: expect.stringContaining('kept its files') })
   expect(existsSync(clusterPaths(join(directory, 'cluster')).genesis)).toBe(true)
+  expect(await readdir(registryDirectory())).toEqual([])
+})
+
+test('a check that was killed: what it had read is removed', { timeout: 2 * PATIENCE_MS }, async () => {
+  const own = join(parent, 'checked')
+  expect(await pbft(['init', '--dir', own])).toMatchObject({ code: 0 })
+  // A server that never answers.
+  const server = createServer().listen({ host: HOST, port: 0 })
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  const running = new RunningCommand([
+    'check',
+    ...['--genesis', clusterPaths(own).genesis],
+    ...['--database', `postgres://nobody@${HOST}:${port}/none`],
+  ])
+  const scratch = await until('it has a directory', async () =>
+    (await readdir(parent)).find((name) => name.startsWith('pbft-check-')),
+  )
+  await running.stop('SIGKILL')
+  server.close()
+  const { code, stdout } = await pbft(['clean'])
+  expect({ code, stdout }).toMatchObject({ code: 0, stdout: expect.stringContaining(scratch) })
+  expect(existsSync(join(parent, scratch))).toBe(false)
   expect(await readdir(registryDirectory())).toEqual([])
 })
