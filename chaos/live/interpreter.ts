@@ -1,9 +1,10 @@
+import { createHash } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { ReplicaReport } from '../../protocol/inspection.ts'
 import { quorumOf } from '../../protocol/quorum.ts'
 import type { Fault, Plan, Selection, Step } from '../plan/plan.ts'
 import { makesFaulty } from '../plan/tolerance.ts'
-import type { Random } from '../sim/random.ts'
+import { Random } from '../sim/random.ts'
 import { DatabaseGates } from './database-gates.ts'
 import { type Struck, startAll, strike } from './strikes.ts'
 import { highestExecuted, isWell, primaryOf, type StruckCluster } from './struck-cluster.ts'
@@ -27,7 +28,7 @@ export type FaultEvent = {
 
 export type PlanContext = {
   readonly cluster: StruckCluster
-  readonly random: Random
+  readonly seed: number
   /** No further strike; what is in force is undone. */
   readonly signal: AbortSignal
   readonly nowMs: () => number
@@ -40,6 +41,12 @@ export type PlanOutcome = {
   /** Steps for which no time was left. */
   readonly leftOut: number
 }
+
+/**
+ * What one strike draws, of the seed, its place in the plan, and how many that place has struck before: nothing that
+ * other steps do, or how long they take, changes it. Struck are the first in `order` that may be struck then.
+ */
+type Draw = { readonly random: Random; readonly order: readonly number[] }
 
 /**
  * Plays a plan on a cluster. A step is over when its fault was undone and its victims have recovered; whatever happens,
@@ -60,6 +67,8 @@ class Interpreter {
   /** Replicas that count as faulty now, each with how many faults it has. */
   readonly #faulty = new Map<number, number>()
   readonly #max: number
+  /** By place in the plan: how many strikes drew there. */
+  readonly #drawn = new Map<string, number>()
   readonly #gates: DatabaseGates
 
   constructor(plan: Plan, context: PlanContext) {
@@ -136,13 +145,16 @@ class Interpreter {
   async #fault(fault: Fault): Promise<void> {
     const { action } = fault.strike
     if (action === 'rolling-restart') return this.#rollingRestart(fault)
-    const victims = await this.#victims(fault)
+    const draw = this.#draw(fault.path)
+    const victims = await this.#victims(fault, draw)
     if (victims.length === 0) return
     try {
       // Rows that are being fetched would be written over what was edited, and nothing would be left to find.
       if (action === 'edit') await this.#awaitLevel(victims, { path: fault.path, timeoutMs: RECOVERY_MS_MAX })
       const struck =
-        action === 'crash-loop' ? await this.#crashLoop(fault, victims) : await this.#once(fault, victims)
+        action === 'crash-loop'
+          ? await this.#crashLoop(fault, victims, draw)
+          : await this.#once(fault, victims, draw)
       await this.#recover(fault, victims, struck)
     } catch (error) {
       this.#incident(fault.path, error)
@@ -152,8 +164,17 @@ class Interpreter {
     }
   }
 
-  async #once(fault: Fault, victims: readonly number[]): Promise<Struck> {
-    const struck = await this.#strike(fault, victims)
+  #draw(path: string): Draw {
+    const before = this.#drawn.get(path) ?? 0
+    this.#drawn.set(path, before + 1)
+    const { seed, cluster } = this.#context
+    const digest = createHash('sha256').update(`${seed} ${before} ${path}`).digest()
+    const random = new Random(digest.readInt32LE())
+    return { random, order: random.shuffled(cluster.replicas) }
+  }
+
+  async #once(fault: Fault, victims: readonly number[], draw: Draw): Promise<Struck> {
+    const struck = await this.#strike(fault, victims, draw)
     try {
       await this.#wait(fault.durationMs)
     } finally {
@@ -163,16 +184,17 @@ class Interpreter {
     return struck
   }
 
-  async #strike(fault: Fault, victims: readonly number[]): Promise<Struck> {
-    const { cluster, random } = this.#context
-    const others = await this.#othersOf(fault)
+  async #strike(fault: Fault, victims: readonly number[], { random, order }: Draw): Promise<Struck> {
+    const { cluster } = this.#context
+    // Links of a replica with itself there are none.
+    const others = await this.#othersOf(fault, [...order.filter((id) => !victims.includes(id)), ...victims])
     const struck = await strike(fault, { cluster, gates: this.#gates, random, victims, others })
     this.#tell('begin', fault, { targets: victims, detail: struck.detail })
     return struck
   }
 
   /** Killed again some time after each start, until its duration is over. */
-  async #crashLoop(fault: Fault, victims: readonly number[]): Promise<Struck> {
+  async #crashLoop(fault: Fault, victims: readonly number[], draw: Draw): Promise<Struck> {
     const { cluster, nowMs, signal } = this.#context
     const everyMs = fault.strike.action === 'crash-loop' ? fault.strike.everyMs : 0
     const untilMs = nowMs() + fault.durationMs
@@ -180,6 +202,7 @@ class Interpreter {
       const struck = await this.#strike(
         fault,
         victims.filter((id) => cluster.running.includes(id)),
+        draw,
       )
       await struck.undo()
       if (signal.aborted || nowMs() >= untilMs) {
@@ -195,7 +218,7 @@ class Interpreter {
     const kill = { ...fault, strike: { kind: 'ProcessChaos', action: 'kill' } } as const
     if (fault.selection.mode === 'primary') return this.#fault(kill)
     const all = fault.selection.replicas ?? this.#context.cluster.replicas
-    for (const id of await this.#select(fault.selection, all)) {
+    for (const id of await this.#select(fault.selection, all, this.#draw(fault.path).order)) {
       if (this.#context.signal.aborted) return
       const selection = { mode: 'all', value: 1, replicas: [id] } as const
       await this.#fault({ ...kill, selection })
@@ -259,11 +282,11 @@ class Interpreter {
   // --- who
 
   /** Waits for whoever is not level yet, rather than strike fewer than the plan says. Empty: broken off, or told of. */
-  async #victims(fault: Fault): Promise<readonly number[]> {
+  async #victims(fault: Fault, { order }: Draw): Promise<readonly number[]> {
     const { nowMs, signal } = this.#context
     const deadlineMs = nowMs() + RECOVERY_MS_MAX
     while (!signal.aborted) {
-      const victims = this.#claim(fault, await this.#pick(fault))
+      const victims = this.#claim(fault, await this.#pick(fault, order))
       if (victims.length > 0) return victims
       if (nowMs() >= deadlineMs) {
         this.#incident(fault.path, `nobody could be struck within ${RECOVERY_MS_MAX / 1_000} s`)
@@ -274,7 +297,7 @@ class Interpreter {
     return []
   }
 
-  async #pick(fault: Fault): Promise<readonly number[]> {
+  async #pick(fault: Fault, order: readonly number[]): Promise<readonly number[]> {
     const { cluster } = this.#context
     const { selection, strike } = fault
     if (strike.action === 'restart-all') return cluster.running
@@ -282,7 +305,8 @@ class Interpreter {
     const all = [...new Set(selection.replicas ?? cluster.replicas)]
     const able = all.filter((id) => !isOfProcess || (cluster.running.includes(id) && !this.#faulty.has(id)))
     const isOfPrimary = strike.action === 'partition' && strike.shape === 'primary'
-    const picked = await this.#select(isOfPrimary ? { ...selection, mode: 'primary' } : selection, able)
+    const effective = isOfPrimary ? ({ ...selection, mode: 'primary' } as const) : selection
+    const picked = await this.#select(effective, able, order)
     const wanted = { all: all.length, fixed: selection.value, one: 1, primary: 1 }[selection.mode]
     return makesFaulty(fault) && picked.length < wanted ? [] : picked
   }
@@ -297,30 +321,32 @@ class Interpreter {
     return picked
   }
 
-  async #select({ mode, value }: Selection, able: readonly number[]): Promise<readonly number[]> {
-    const { random, cluster } = this.#context
+  async #select(
+    { mode, value }: Selection,
+    able: readonly number[],
+    order: readonly number[],
+  ): Promise<readonly number[]> {
     switch (mode) {
       case 'all':
         return able
       case 'primary': {
-        const primary = primaryOf((await cluster.reports()).values())
+        const primary = primaryOf((await this.#context.cluster.reports()).values())
         return primary !== undefined && able.includes(primary) ? [primary] : []
       }
       case 'one':
       case 'fixed': {
-        const left = [...able]
-        const picked: number[] = []
-        for (let n = mode === 'one' ? 1 : value; n > 0 && left.length > 0; n--) {
-          picked.push(...left.splice(random.int(0, left.length - 1), 1))
-        }
-        return picked.sort((a, b) => a - b)
+        const count = mode === 'one' ? 1 : value
+        return order
+          .filter((id) => able.includes(id))
+          .slice(0, count)
+          .sort((a, b) => a - b)
       }
     }
   }
 
-  async #othersOf({ strike }: Fault): Promise<readonly number[] | undefined> {
+  async #othersOf({ strike }: Fault, order: readonly number[]): Promise<readonly number[] | undefined> {
     if (!('target' in strike) || strike.target === null) return undefined
-    return this.#select(strike.target, strike.target.replicas ?? this.#context.cluster.replicas)
+    return this.#select(strike.target, strike.target.replicas ?? this.#context.cluster.replicas, order)
   }
 
   #count(fault: Fault, victims: readonly number[], by: 1 | -1): void {

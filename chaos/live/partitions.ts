@@ -47,10 +47,7 @@ export function partitionLinks(
 type Groups = readonly [readonly Endpoint[], readonly Endpoint[]]
 
 function halvesOf(replicas: readonly number[], random: Random): Groups {
-  const order = replicas
-    .map((id) => ({ id, at: random.float() }))
-    .sort((a, b) => a.at - b.at)
-    .map(({ id }) => id)
+  const order = random.shuffled(replicas)
   const half = Math.ceil(order.length / 2)
   return [['clients', ...order.slice(0, half)], order.slice(half)]
 }

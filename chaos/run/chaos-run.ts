@@ -3,7 +3,6 @@ import { encodeHistoryEvent } from '../check/history-lines.ts'
 import { type FaultEvent, runPlan } from '../live/interpreter.ts'
 import type { LiveCluster } from '../live/live-cluster.ts'
 import type { Plan } from '../plan/plan.ts'
-import { Random } from '../sim/random.ts'
 import { type CustomerAccounts, customerAccounts } from '../workload/customers.ts'
 import { FaultsInForce } from './faults-in-force.ts'
 import { JsonLines } from './json-lines.ts'
@@ -145,7 +144,7 @@ export class ChaosRun {
     const endMs = this.#elapsedMs + plan.seconds * 1_000
     const { incidents } = await runPlan(plan, {
       cluster,
-      random: new Random(seed),
+      seed,
       signal,
       nowMs: () => this.#elapsedMs,
       onFault: (event) => this.#onFault(event),

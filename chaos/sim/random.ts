@@ -44,6 +44,13 @@ export class Random {
     return choice
   }
 
+  shuffled<T>(items: readonly T[]): T[] {
+    return items
+      .map((item) => ({ item, at: this.float() }))
+      .sort((a, b) => a.at - b.at)
+      .map(({ item }) => item)
+  }
+
   bytes(length: number): Buffer {
     const bytes = Buffer.allocUnsafe(length)
     for (let at = 0; at < length; at++) bytes[at] = this.#generator.next()

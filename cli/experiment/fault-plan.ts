@@ -3,8 +3,10 @@ import { runPlan } from '../../chaos/live/interpreter.ts'
 import type { LiveCluster } from '../../chaos/live/live-cluster.ts'
 import { parsePlan } from '../../chaos/plan/parse.ts'
 import { requireTolerated } from '../../chaos/plan/tolerance.ts'
-import { Random } from '../../chaos/sim/random.ts'
 import { UsageError } from '../failure.ts'
+
+/** Neighbouring runs have neighbouring seeds: no round of one is to draw as a round of another. */
+const ROUND_SEED_STEP = 1_000_003
 
 /** A plan's steps, again and again until the iterations are over; what it says of cluster and load is left. */
 export type ExperimentFaults = (cluster: LiveCluster, seed: number, signal: AbortSignal) => Promise<void>
@@ -28,9 +30,15 @@ export async function faultsOf(
     throw new UsageError('--fault-plan and --restarts exclude each other: put the crashes into the plan')
   }
   return async (cluster, seed, signal) => {
-    const random = new Random(seed)
-    while (!signal.aborted) {
-      const context = { cluster, random, signal, nowMs: () => performance.now(), onFault: () => undefined }
+    for (let round = 0; !signal.aborted; round++) {
+      const drawn = seed + round * ROUND_SEED_STEP
+      const context = {
+        cluster,
+        seed: drawn,
+        signal,
+        nowMs: () => performance.now(),
+        onFault: () => undefined,
+      }
       const { incidents } = await runPlan(plan, context)
       const [incident] = incidents
       if (incident !== undefined) throw new Error(`${path}: ${incident}`)

@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest'
 import { type FaultEvent, runPlan } from '../../../chaos/live/interpreter.ts'
 import { parsePlan } from '../../../chaos/plan/parse.ts'
-import { Random } from '../../../chaos/sim/random.ts'
 import { FakeCluster } from './fake-cluster.ts'
 
 type Played = {
@@ -15,12 +14,14 @@ async function play(
   {
     cluster = new FakeCluster(),
     head = '',
+    seed = 1,
     signal = new AbortController().signal,
     onFault = () => undefined,
     nowMs = () => performance.now(),
   }: {
     readonly cluster?: FakeCluster
     readonly head?: string
+    readonly seed?: number
     readonly signal?: AbortSignal
     readonly onFault?: (event: FaultEvent) => void
     readonly nowMs?: () => number
@@ -30,7 +31,7 @@ async function play(
   const text = `cluster: {replicas: ${cluster.replicas.length}}\n${head}\nsteps:\n${steps}`
   const outcome = await runPlan(parsePlan({ name: 'p', text }), {
     cluster,
-    random: new Random(1),
+    seed,
     signal,
     nowMs,
     onFault: (event) => {
@@ -273,4 +274,27 @@ test('the end of a slow database does not end that another fault has it refuse',
   )
   const ofOne = cluster.done.filter((what) => what.endsWith('database 1') && !what.startsWith('resume'))
   expect(ofOne.lastIndexOf('refuse database 1')).toBeGreaterThan(ofOne.indexOf('slow 5 database 1'))
+})
+
+test('who is struck follows from seed and place in the plan alone, whatever other steps do and how long they take', async () => {
+  const struck = async (seed: number, slow: string) => {
+    const { events } = await play(
+      `- parallel:
+    - {kind: NetworkChaos, action: partition, partition: {shape: halves}, duration: ${slow}}
+    - serial:
+        - {kind: NetworkChaos, action: partition, duration: 1ms}
+        - {kind: NetworkChaos, action: loss, loss: {loss: 10}, mode: one, duration: 1ms}
+        - {kind: NetworkChaos, action: loss, loss: {loss: 20}, mode: fixed, value: 2, duration: 1ms}`,
+      { cluster: new FakeCluster(), head: 'beyondTolerance: true', seed },
+    )
+    const begun = events.filter(({ phase }) => phase === 'begin')
+    return begun.map(({ path, targets }) => `${path} ${targets.join()}`).sort()
+  }
+  const drawn = new Set<string>()
+  for (let seed = 1; seed <= 8; seed++) {
+    const once = await struck(seed, '1ms')
+    expect(await struck(seed, '30ms')).toEqual(once)
+    drawn.add(once.join('; '))
+  }
+  expect(drawn.size).toBeGreaterThan(4)
 })
