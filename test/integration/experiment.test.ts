@@ -54,7 +54,7 @@ test('measures without and with a crash of the primary, and every database is as
   expect(compared).toMatchObject({ code: 0, stdout: expect.stringContaining('(100 %)') })
 })
 
-test.each(['starting a cluster', ' done, '])(
+test.each(['starting a cluster', 'serves after'])(
   'Ctrl-C at "%s" prints and stores what there is, and leaves nothing behind',
   {
     timeout: TIMEOUT_MS,
