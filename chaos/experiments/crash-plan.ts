@@ -4,11 +4,8 @@ export const DOWN_SHARE = 0.2
 export const RESTARTS_MAX = 4
 /** K where there are enough writes: as often as is still cheap, so that messages soon can't reach the victim. */
 const CHECKPOINT_INTERVAL_MAX = 16
-/**
- * K sequence numbers to the checkpoint, a window of 2K, another of 2K that logs keep below it; and 3K to spare, since how
- * many of the iterations are writes is drawn (1,000 iterations: 100 of a victim's 200, give or take 14).
- */
-const INTERVALS_BEYOND_REACH = 8
+/** K sequence numbers to the checkpoint, a window of 2K, another of 2K that logs keep below it, and one K to spare. */
+const INTERVALS_BEYOND_REACH = 6
 
 export type CrashPoint = {
   /** The victim is killed once so many iterations are completed, or later, when the one before it is not back yet. */

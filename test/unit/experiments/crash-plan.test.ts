@@ -48,8 +48,8 @@ test('more crashes than fit are refused', () => {
 
 test('checkpoints are so close that the writes that a victim misses pass several', () => {
   expect(checkpointIntervalFor({ iterations: 10_000, concurrency: 1 })).toBe(16)
-  expect(checkpointIntervalFor({ iterations: 1_000, concurrency: 1 })).toBe(12)
-  expect(checkpointIntervalFor({ iterations: 200, concurrency: 1 })).toBe(2)
+  expect(checkpointIntervalFor({ iterations: 1_000, concurrency: 1 })).toBe(16)
+  expect(checkpointIntervalFor({ iterations: 200, concurrency: 1 })).toBe(3)
   expect(checkpointIntervalFor({ iterations: 1_000, concurrency: 16 })).toBe(1)
   expect(checkpointIntervalFor({ iterations: 10, concurrency: 100 })).toBe(1)
 })
