@@ -52,10 +52,7 @@ export async function makeTemporaryDirectory(
   const { directory, cluster } = registration.run
   let noting = Promise.resolve()
   scope.defer(async () => {
-    const isDone = await Promise.race([
-      scope.worked.then(() => true),
-      delay(WORK_MS_MAX, false, { ref: false }),
-    ])
+    const isDone = await endsWithin(scope.worked, WORK_MS_MAX)
     await noting
     await end(registration, { keeps: keeps(), isDone })
   })
@@ -67,6 +64,19 @@ export async function makeTemporaryDirectory(
     return noting
   }
   return { directory, cluster, noteHomes }
+}
+
+/** The timer keeps the process alive: work that hangs on nothing would else let it end before it has cleaned up. */
+async function endsWithin(work: Promise<void>, ms: number): Promise<boolean> {
+  const timer = new AbortController()
+  const tooLate = delay(ms, false, { signal: timer.signal })
+  // Cut short when the work has ended, which is no failure.
+  tooLate.catch(() => undefined)
+  try {
+    return await Promise.race([work.then(() => true), tooLate])
+  } finally {
+    timer.abort()
+  }
 }
 
 async function announce(

@@ -153,7 +153,7 @@ describe('disks', () => {
     expect(cluster.running).toEqual([])
     await Promise.all(cluster.replicas.map((id) => cluster.startReplica(id)))
     await cluster.level()
-    await Promise.any(cluster.replicas.map((id) => untilLogged(id, '"redone"')))
+    await cluster.untilLogged(cluster.replicas, /"redone"/)
   })
 
   test('votes and database are wiped: it is let back in, and rows and history come from others', async () => {

@@ -75,14 +75,15 @@ describe('[CP6] rows that somebody changed in one database', () => {
       'transfers',
     ],
   ])('%s: found, named and repaired', async (_, text, key) => {
+    const { length: from } = await cluster.logOf(2)
     await cluster.database(2).query(text)
     repaired = await cluster.until('the rows are repaired', async () => {
       const now = (await cluster.report(2)).counters['repaired-rows'] ?? 0
       return now > repaired ? now : undefined
     })
     // A row that is gone is known by its place alone until another replica says what stood there.
-    await cluster.untilLogged(2, /changed behind this replica's back/)
-    await cluster.untilLogged(2, new RegExp(`repaired from the other replicas: .*${key}`))
+    await cluster.untilLogged(2, /changed behind this replica's back/, { from })
+    await cluster.untilLogged(2, new RegExp(`repaired from the other replicas: .*${key}`), { from })
     expect(await cluster.audit()).toEqual([])
   })
 })

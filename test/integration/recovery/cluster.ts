@@ -254,11 +254,20 @@ export class RecoveryCluster {
     return home === undefined ? undefined : (await findPostmaster(home.data))?.pid
   }
 
-  /** The replica's own log file, once it says so: replicas write their logs when they have time. */
-  untilLogged(id: number, text: RegExp): Promise<string> {
-    return this.until(`the log of replica ${id} says ${text}`, async () => {
-      const log = await readFile(bundlePaths(this.bundle(id)).log, 'utf8')
-      return text.test(log) ? log : undefined
+  /** The replica's own log file. It writes there when it has time: what it has to say may come later. */
+  logOf(id: number): Promise<string> {
+    return readFile(bundlePaths(this.bundle(id)).log, 'utf8')
+  }
+
+  /** The log of the first of these replicas that says so, behind its first `from` characters. */
+  untilLogged(
+    ids: number | readonly number[],
+    text: RegExp,
+    { from = 0 }: { readonly from?: number } = {},
+  ): Promise<string> {
+    return this.until(`the log of replica ${ids} says ${text}`, async () => {
+      const logs = await Promise.all([ids].flat().map((id) => this.logOf(id)))
+      return logs.map((log) => log.slice(from)).find((log) => text.test(log))
     })
   }
 

@@ -280,7 +280,9 @@ test('who is struck follows from seed and place in the plan alone, whatever othe
   const struck = async (seed: number, slow: string) => {
     const { events } = await play(
       `- parallel:
-    - {kind: NetworkChaos, action: partition, partition: {shape: halves}, duration: ${slow}}
+    - serial:
+        - {suspend: ${slow}}
+        - {kind: NetworkChaos, action: delay, delay: {latency: 1ms}, mode: one, duration: 1ms}
     - serial:
         - {kind: NetworkChaos, action: partition, duration: 1ms}
         - {kind: NetworkChaos, action: loss, loss: {loss: 10}, mode: one, duration: 1ms}
