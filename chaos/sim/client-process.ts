@@ -9,7 +9,7 @@ import type {
 } from '../../client/effects.ts'
 import { type ClientError, IndeterminateError, OverloadedError } from '../../client/errors.ts'
 import type { ChannelEvent } from '../../protocol/channel/endpoint.ts'
-import { decodeMessage, encodeMessage, isMalformed } from '../../protocol/codec.ts'
+import { encodeMessage } from '../../protocol/codec.ts'
 import type { Message, Reply } from '../../protocol/messages.ts'
 import { formatRequestName, type RequestName } from '../../protocol/operations.ts'
 import { assertNever, type ClientId, type PrincipalId } from '../../protocol/types.ts'
@@ -122,9 +122,8 @@ export class ClientProcess extends Host {
     for (const event of events) {
       if (event.type === 'session-up' || event.type === 'session-down') this.#step(event)
       if (event.type !== 'message') continue
-      const message = decodeMessage(event.message)
-      if (isMalformed(message)) throw new Violation('exception', `a correct peer sent: ${message.malformed}`)
-      this.#onMessage(event.from, message)
+      const message = this.decoded(event.from, event.message)
+      if (message !== null) this.#onMessage(event.from, message)
     }
     this.#flush()
   }

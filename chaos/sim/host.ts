@@ -4,8 +4,11 @@ import {
   DEFAULT_CHANNEL_LIMITS,
   Endpoint,
 } from '../../protocol/channel/endpoint.ts'
+import { decodeMessage, isMalformed } from '../../protocol/codec.ts'
+import type { Message } from '../../protocol/messages.ts'
 import { type PrincipalId, replicaId } from '../../protocol/types.ts'
 import type { Clock } from './clock.ts'
+import { Violation } from './violation.ts'
 import type { World } from './world.ts'
 
 export const addressOf = (id: PrincipalId): Address => `host-${id}`
@@ -129,6 +132,17 @@ export abstract class Host {
     const { datagrams, events } = this.endpoint.poll(this.nowMs)
     for (const { to, bytes } of datagrams) this.world.network.send(this.address, to, bytes)
     return events
+  }
+
+  /** Null: nobody can read it, which only a liar sends. @throws Violation */
+  protected decoded(from: PrincipalId, bytes: Uint8Array): Message | null {
+    const message = decodeMessage(bytes)
+    if (!isMalformed(message)) return message
+    if (!this.world.plan.liars.some(({ replica }) => replica === from)) {
+      throw new Violation('exception', `${from} is correct and sent: ${message.malformed}`)
+    }
+    this.world.happenings.count('malformed message')
+    return null
   }
 
   protected abstract onChannel(events: readonly ChannelEvent[]): void

@@ -1,12 +1,16 @@
 import { type ReplicaId, replicaId } from '../../protocol/types.ts'
+import { adversaryOf } from '../../replica/byzantine/adversary.ts'
+import type { Behaviour } from '../../replica/byzantine/behaviour.ts'
 import { seqOfRecord } from '../../replica/core/vote-record.ts'
+import type { Adversary } from '../../replica/runtime/adversary.ts'
 import type { FailpointHook } from '../../replica/runtime/failpoints.ts'
 import type { Checks } from './checks.ts'
 import { Clock } from './clock.ts'
+import { coreCryptoOf } from './core-crypto.ts'
 import { Database } from './database.ts'
 import type { Disk } from './disk.ts'
 import { Failpoints } from './failpoints.ts'
-import type { Lie } from './plan.ts'
+import { coreConfigOf } from './genesis.ts'
 import { ReplicaProcess } from './replica-process.ts'
 import type { Sabotage } from './sabotage.ts'
 import { Violation } from './violation.ts'
@@ -18,7 +22,9 @@ export class Machine {
   readonly disk: Disk
   readonly database: Database
   readonly clock: Clock
-  readonly lie: Lie | null
+  readonly behaviours: readonly Behaviour[]
+  /** Null for a correct replica. It outlives the processes. */
+  readonly adversary: Adversary | null
   readonly failpoints = new Failpoints()
   readonly failpointHook: FailpointHook
   readonly #world: World
@@ -47,12 +53,20 @@ export class Machine {
     this.disk = args.disk
     this.database = new Database(cast.genesis)
     this.clock = new Clock(queue, plan.processes.clockRates[args.replica])
-    this.lie = plan.liars.find(({ replica }) => replica === args.replica)?.lie ?? null
+    this.behaviours = plan.liars.find(({ replica }) => replica === args.replica)?.behaviours ?? []
+    this.adversary = this.#adversaryIn(args.world)
     this.failpointHook = plan.faults.includes('failpoint')
       ? (point) => this.failpoints.pass(point)
       : undefined
     this.#checks = args.checks
     this.#sabotage = args.sabotage
+  }
+
+  #adversaryIn({ cast, plan, random }: World): Adversary | null {
+    if (this.behaviours.length === 0) return null
+    const config = coreConfigOf(cast.genesis, plan, this.replica)
+    const crypto = coreCryptoOf(cast, this.replica)
+    return adversaryOf(this.behaviours, { config, crypto, random: () => random.float() })
   }
 
   /** Starts a process on what the disk and the database hold. The database must be up. */
@@ -172,8 +186,8 @@ export class Machine {
   }
 
   /** Only a liar, who contradicts itself, may have a reason to stop. */
-  onHalt(why: string, { isLiar }: { readonly isLiar: boolean }): void {
-    if (!isLiar) throw new Violation('halted', `replica ${this.replica}: ${why}`)
+  onHalt(why: string): void {
+    if (this.adversary === null) throw new Violation('halted', `replica ${this.replica}: ${why}`)
     this.#world.happenings.count('liar halted')
     this.halted = why
     this.kill()

@@ -38,7 +38,9 @@ export class Nemesis {
     this.#clients = args.clients
     this.#isAcknowledged = args.isAcknowledged
     this.#budget = new Budget(quorumOf(machines.length).f)
-    for (const { lie, replica } of machines) if (lie !== null) this.#budget.take(replica, () => false)
+    for (const { adversary, replica } of machines) {
+      if (adversary !== null) this.#budget.take(replica, () => false)
+    }
     const { network, processes, database, storage, clientSide } = world.plan
     this.#every(processes.crashEveryMs, () => this.#crash())
     this.#every(processes.powerEveryMs, () => this.#cutPower())
@@ -60,7 +62,6 @@ export class Nemesis {
   heal(): void {
     this.#active = false
     this.#absent = null
-    this.#world.lies.active = false
     this.#world.network.heal()
     for (const machine of this.#machines) {
       machine.failpoints.disarm()

@@ -1,4 +1,5 @@
 import { quorumOf } from '../../protocol/quorum.ts'
+import { BEHAVIOUR_NAMES, type Behaviour } from '../../replica/byzantine/behaviour.ts'
 import type { Random } from './random.ts'
 
 /** Which faults a run may have; each seed draws how strong those it has are. */
@@ -24,15 +25,10 @@ export type FaultKind =
   | 'client-restart'
   | 'clock-skew'
   | 'clock-rate'
-  | Lie
+  | 'liars'
 
-/**
- * What a lying replica does. 'bad-commits': its COMMITs count on its own session and prove nothing [NC4]. 'mute': as a
- * primary it withholds every PRE-PREPARE. 'equivocate': as a primary it proposes one batch to some and another to the rest.
- * 'bad-state': what it sends of the state is wrong [CP4]. 'false-new-view': it enters views that
- * nobody asked for, with an O of its own [VC2].
- */
-export type Lie = 'bad-commits' | 'mute' | 'equivocate' | 'bad-state' | 'false-new-view'
+/** Liars by choice: all of these behaviours at each of `count` replicas; f of them when it is left out. */
+export type Byzantine = { readonly behaviours: readonly Behaviour[]; readonly count?: number }
 
 export const FAULT_KINDS: readonly FaultKind[] = [
   'loss',
@@ -56,13 +52,8 @@ export const FAULT_KINDS: readonly FaultKind[] = [
   'client-restart',
   'clock-skew',
   'clock-rate',
-  'bad-commits',
-  'mute',
-  'equivocate',
-  'bad-state',
-  'false-new-view',
+  'liars',
 ]
-const LIES: readonly Lie[] = ['bad-commits', 'mute', 'equivocate', 'bad-state', 'false-new-view']
 /** Each makes its victim one of the f while it lasts. */
 const STORAGE_FAULTS: readonly FaultKind[] = ['lost-log', 'lost-database', 'tampered-rows']
 
@@ -131,8 +122,8 @@ export type Plan = {
     readonly lostDatabaseEveryMs: EveryMs
     readonly tamperEveryMs: EveryMs
   }
-  /** At most f. They lie until all is healed. */
-  readonly liars: readonly { readonly replica: number; readonly lie: Lie }[]
+  /** They lie to the end, also when all else is healed. At most f, unless more were asked for. */
+  readonly liars: readonly { readonly replica: number; readonly behaviours: readonly Behaviour[] }[]
   readonly clientSide: {
     readonly restartEveryMs: EveryMs
     readonly skewUs: number
@@ -157,6 +148,7 @@ export function drawPlan(
     readonly clients: number
     readonly requests: number
     readonly faults: FaultSelection
+    readonly byzantine?: Byzantine
   },
 ): Plan {
   const faults = drawFaults(random, asked.faults)
@@ -226,7 +218,7 @@ export function drawPlan(
       lostDatabaseEveryMs: every('lost-database', [100, 600]),
       tamperEveryMs: every('tampered-rows', [100, 600]),
     },
-    liars: drawLiars(random, { replicas, faults }),
+    liars: drawLiars(random, { replicas, faults, byzantine: asked.byzantine }),
     clientSide: {
       restartEveryMs: every('client-restart', [50, 400]),
       skewUs: has('clock-skew') ? random.int(1_000, 10_000_000) : 0,
@@ -247,19 +239,36 @@ function drawFaults(random: Random, selection: FaultSelection): readonly FaultKi
   return FAULT_KINDS.filter(() => random.chance(likelihood))
 }
 
-/** Lies and storage faults share the f: where a run has both kinds, chance leaves room for either. */
+/** How many behaviours one liar combines at most. */
+const BEHAVIOURS_MAX = 3
+
+/** Liars and storage faults share the f: where a run has both, chance leaves room for either. */
 function drawLiars(
   random: Random,
-  { replicas, faults }: { readonly replicas: number; readonly faults: readonly FaultKind[] },
+  {
+    replicas,
+    faults,
+    byzantine,
+  }: {
+    readonly replicas: number
+    readonly faults: readonly FaultKind[]
+    readonly byzantine: Byzantine | undefined
+  },
 ): Plan['liars'] {
-  const lies = LIES.filter((lie) => faults.includes(lie))
-  if (lies.length === 0) return []
+  if (byzantine === undefined && !faults.includes('liars')) return []
   const { f } = quorumOf(replicas)
-  const count = random.int(faults.some((kind) => STORAGE_FAULTS.includes(kind)) ? 0 : 1, f)
+  const drawn = () => random.int(faults.some((kind) => STORAGE_FAULTS.includes(kind)) ? 0 : 1, f)
+  const count = byzantine === undefined ? drawn() : (byzantine.count ?? f)
   // The first primaries are where a lie tells most.
   const first = random.chance(0.5) ? 0 : random.int(0, replicas - 1)
   return Array.from({ length: count }, (_, index) => ({
     replica: (first + index) % replicas,
-    lie: random.pick(lies),
+    behaviours: byzantine?.behaviours ?? drawBehaviours(random),
   }))
 }
+
+const drawBehaviours = (random: Random): readonly Behaviour[] =>
+  random
+    .shuffled(BEHAVIOUR_NAMES)
+    .slice(0, random.int(1, BEHAVIOURS_MAX))
+    .map((name) => ({ name, targets: [] }))

@@ -1,16 +1,16 @@
 import type { ChannelEvent } from '../../protocol/channel/endpoint.ts'
-import { decodeMessage, encodeMessage, isMalformed } from '../../protocol/codec.ts'
+import { encodeMessage } from '../../protocol/codec.ts'
 import type { Message } from '../../protocol/messages.ts'
-import { quorumOf } from '../../protocol/quorum.ts'
 import type { PrincipalId, ReplicaId, Seq } from '../../protocol/types.ts'
 import { ReplicaCore } from '../../replica/core/core.ts'
 import type { Effect, Observation, TimerName } from '../../replica/core/effect.ts'
 import type { Event } from '../../replica/core/event.ts'
 import type { VoteRecord } from '../../replica/core/vote-record.ts'
+import type { Packet } from '../../replica/runtime/adversary.ts'
 import { Engine } from '../../replica/runtime/engine.ts'
-import { adversaryOf } from './adversary.ts'
 import { checkCut, checkReply, provenUpTo } from './check/durability-check.ts'
 import type { PromiseCheck } from './check/promise-check.ts'
+import type { ViewCheck } from './check/view-check.ts'
 import type { Checks } from './checks.ts'
 import { coreCryptoOf, verifyAll } from './core-crypto.ts'
 import { describe, shorten } from './describe.ts'
@@ -18,6 +18,7 @@ import { SimExecutor } from './executor.ts'
 import { coreConfigOf } from './genesis.ts'
 import { Host } from './host.ts'
 import type { Machine } from './machine.ts'
+import type { Observer } from './observer.ts'
 import type { Sabotage } from './sabotage.ts'
 import { Violation } from './violation.ts'
 import { SimVoteLog } from './vote-log.ts'
@@ -31,7 +32,10 @@ export class ReplicaProcess extends Host {
   readonly #engine: Engine
   readonly #log: SimVoteLog
   readonly #executor: SimExecutor
-  readonly #checks: Checks
+  /** Null for a liar: what its core promised and did is not what it said. */
+  readonly #checks: Checks | null
+  readonly #observer: Observer
+  readonly #views: ViewCheck
   readonly #promises: PromiseCheck | null
   readonly #sabotage: Sabotage
   readonly #timers = new Map<TimerName, number>()
@@ -53,7 +57,9 @@ export class ReplicaProcess extends Host {
     super(world, replica, clock)
     this.replica = replica
     this.#machine = machine
-    this.#checks = checks
+    this.#checks = machine.adversary === null ? checks : null
+    this.#observer = checks.observer
+    this.#views = checks.views
     this.#sabotage = sabotage
     this.#promises = checks.promisesOf(replica)
     this.#log = new SimVoteLog({
@@ -97,11 +103,11 @@ export class ReplicaProcess extends Host {
         // Outvoted, and repaired later: what it executes meanwhile is its own affair [CP6].
         if (this.#machine.isTampered) return
         const sum = database.store.sumOfBalances()
-        this.#checks.history.onCommitted(replica, run, { executed, sum })
+        this.#checks?.history.onCommitted(replica, run, { executed, sum })
       },
       onHeld: (state) => {
         const { isTampered } = this.#machine
-        this.#checks.history.onRoot(state, { replica, isTampered })
+        this.#checks?.history.onRoot(state, { replica, isTampered })
       },
       dispatch: (events) => this.#onExecutor(events),
       commit: (run, options) => {
@@ -114,16 +120,13 @@ export class ReplicaProcess extends Host {
 
   #engineOn(): Engine {
     const { world, replica } = this
-    const { lie, failpointHook } = this.#machine
-    const crypto = coreCryptoOf(world.cast, replica)
-    const quorum = quorumOf(world.plan.replicas)
-    const adversary = lie === null ? null : adversaryOf(lie, { self: replica, crypto, quorum })
+    const { adversary, failpointHook } = this.#machine
     return new Engine(this.#core, {
       log: {
         append: (position, record, sync) => {
           this.#awaited = sync
           this.#log.append(position, record, sync)
-          this.#checks.views.onLogged(record)
+          this.#views.onLogged(record)
         },
         flush: () => this.#log.flush(),
       },
@@ -139,11 +142,10 @@ export class ReplicaProcess extends Host {
         this.#timers.delete(timer)
       },
       observe: (what) => this.#observe(what),
-      halt: (fault) =>
-        this.#machine.onHalt(`${fault.code} at ${fault.seq}: ${fault.detail}`, { isLiar: lie !== null }),
+      halt: (fault) => this.#machine.onHalt(`${fault.code} at ${fault.seq}: ${fault.detail}`),
       nowMs: () => this.nowMs,
       alter: (effects) => {
-        const told = adversary === null || !world.lies.active ? effects : adversary(effects)
+        const told = adversary?.effects(effects) ?? effects
         return this.#sabotage.effects?.(replica, told) ?? told
       },
       ...(failpointHook === undefined ? {} : { failpoint: failpointHook }),
@@ -196,7 +198,7 @@ export class ReplicaProcess extends Host {
     for (const event of events) {
       if (event.type === 'executed') this.#readFloor = Math.max(this.#readFloor, event.seq)
       else if (event.type === 'state-installed') {
-        this.#checks.history.onInstalled(this.replica, event.database)
+        this.#checks?.history.onInstalled(this.replica, event.database)
         this.#readFloor = Math.max(this.#readFloor, event.database.lastExecuted)
       } else if (event.type === 'database-connected') {
         if (event.database.lastExecuted < this.#core.position.lastExecuted)
@@ -213,9 +215,8 @@ export class ReplicaProcess extends Host {
         out.push({ type: event.type, peer: event.peer })
         this.world.happenings.count(event.type)
       } else if (event.type === 'message') {
-        const message = decodeMessage(event.message)
-        if (isMalformed(message))
-          throw new Violation('exception', `a correct peer sent: ${message.malformed}`)
+        const message = this.decoded(event.from, event.message)
+        if (message === null || this.#machine.adversary?.hears(event.from, message) === false) continue
         out.push({ type: 'message', from: event.from, message })
       } else this.world.happenings.count('lost by the channel', event.messages)
     }
@@ -225,20 +226,31 @@ export class ReplicaProcess extends Host {
   #send(to: readonly PrincipalId[], message: Message): void {
     if (to.length === 0) return
     this.#promises?.onWire(message)
-    this.#checks.views.onWire(this.replica, message)
-    this.#checks.certified.onWire(this.replica, message)
-    if (message.type === 'reply' && !this.#machine.isTampered) {
+    this.#views.onWire(this.replica, message)
+    this.#checks?.certified.onWire(this.replica, message)
+    if (message.type === 'reply' && this.#checks !== null && !this.#machine.isTampered) {
       const { disk, database } = this.#machine
       checkReply(message, { replica: this.replica, disk, database, history: this.#checks.history })
     }
-    this.#checks.observer.onSend(this.replica, message)
+    this.#observer.onSend(this.replica, message)
     const { trace, queue } = this.world
     if (trace.verbose) trace.line(queue.nowUs, `r${this.replica} -> ${to.join(',')} ${describe(message)}`)
     const bytes = encodeMessage(message)
+    const { adversary } = this.#machine
     for (const peer of to) {
-      if (this.endpoint.send(peer, bytes, this.nowMs) === 'dropped')
-        this.world.happenings.count('send dropped')
+      if (adversary === null) this.#transmit(peer, bytes)
+      else
+        for (const packet of adversary.wire(peer, message, [{ bytes, delayMs: 0 }])) this.#told(peer, packet)
     }
+  }
+
+  #told(peer: PrincipalId, { bytes, delayMs }: Packet): void {
+    if (delayMs === 0) this.#transmit(peer, bytes)
+    else this.afterMs(delayMs, () => this.#transmit(peer, bytes))
+  }
+
+  #transmit(peer: PrincipalId, bytes: Uint8Array): void {
+    if (this.endpoint.send(peer, bytes, this.nowMs) === 'dropped') this.world.happenings.count('send dropped')
   }
 
   #readState({ to, nonce, accounts, atLeast }: Extract<Effect, { type: 'read-state' }>): void {
@@ -302,11 +314,11 @@ export class ReplicaProcess extends Host {
       trace.line(queue.nowUs, `r${this.replica} ${Object.values(what).map(shorten).join(' ')}`)
     }
     if (what.kind === 'repaired') this.#machine.onRepaired()
-    if (what.kind === 'committed') this.#checks.history.onAgreed(this.replica, what)
+    if (what.kind === 'committed') this.#checks?.history.onAgreed(this.replica, what)
     const isHighest =
       what.kind === 'proposed' &&
       what.seq === this.#core.position.lowWaterMark + 2 * plan.cluster.checkpointInterval
-    this.#checks.observer.onObserved(this.replica, what, { isAwaited: this.#awaited, isHighest })
+    this.#observer.onObserved(this.replica, what, { isAwaited: this.#awaited, isHighest })
   }
 
   /** What the core throws is its own broken invariant, and names it. */

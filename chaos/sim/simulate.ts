@@ -21,7 +21,8 @@
  * [--faults swarm|all|none|KIND,KIND...] [--trace]`: exit 0 when no report has a failure and nothing is
  * `missing`, else 1 with `formatFailure` of each; `--trace` asks for `trace: true` and prints `report.lines`. `report.command` names just these flags.
  */
-import { drawPlan, type FaultSelection, type Plan } from './plan.ts'
+import { formatBehaviours } from '../../replica/byzantine/behaviour.ts'
+import { type Byzantine, drawPlan, type FaultSelection, type Plan } from './plan.ts'
 import { Random } from './random.ts'
 import type { Sabotage } from './sabotage.ts'
 import { Simulation } from './simulation.ts'
@@ -48,6 +49,8 @@ export type SimOptions = {
   readonly requests?: number
   /** 'swarm' when left out. */
   readonly faults?: FaultSelection
+  /** In place of liars that the seed draws; which replicas they are it still draws. */
+  readonly byzantine?: Byzantine
   /** Keep a line of text for each message and event. */
   readonly trace?: boolean
   /** Breaks replicas on purpose. */
@@ -88,6 +91,7 @@ function runOnce(options: SimOptions): SimReport {
     requests,
     faults,
     ...(replicas === undefined ? {} : { replicas }),
+    ...(options.byzantine === undefined ? {} : { byzantine: options.byzantine }),
   })
   const simulation = new Simulation({
     plan,
@@ -112,13 +116,17 @@ function runOnce(options: SimOptions): SimReport {
 }
 
 /** Only what differs from the defaults. Sabotage has no flag: it is for tests. */
-function commandOf({ seed, replicas, clients, requests, faults }: SimOptions): string {
+function commandOf({ seed, replicas, clients, requests, faults, byzantine }: SimOptions): string {
   const flags: string[] = [`--seed ${seed}`, '--runs 1']
   if (replicas !== undefined) flags.push(`--replicas ${replicas}`)
   if (clients !== undefined && clients !== CLIENTS) flags.push(`--clients ${clients}`)
   if (requests !== undefined && requests !== REQUESTS) flags.push(`--requests ${requests}`)
   if (faults !== undefined && faults !== 'swarm') {
     flags.push(`--faults ${typeof faults === 'string' ? faults : faults.join(',')}`)
+  }
+  if (byzantine !== undefined) {
+    flags.push(`--byzantine "${formatBehaviours(byzantine.behaviours)}"`)
+    if (byzantine.count !== undefined) flags.push(`--liars ${byzantine.count}`)
   }
   return `pbft simulate ${flags.join(' ')}`
 }
@@ -159,7 +167,7 @@ export type CampaignSummary = {
 
 export async function summarize(
   reports: Iterable<SimReport> | AsyncIterable<SimReport>,
-  { faults = 'swarm', replicas }: Pick<SimOptions, 'faults' | 'replicas'> = {},
+  { faults = 'swarm', replicas, byzantine }: Pick<SimOptions, 'faults' | 'replicas' | 'byzantine'> = {},
 ): Promise<CampaignSummary> {
   const totals = new Map<string, number>()
   const failures: SimReport[] = []
@@ -172,7 +180,8 @@ export async function summarize(
     }
   }
   const happenings = Object.fromEntries([...totals].sort(([a], [b]) => (a < b ? -1 : 1)))
-  const isBroad = (faults === 'swarm' || faults === 'all') && replicas === undefined
+  const isBroad =
+    (faults === 'swarm' || faults === 'all') && replicas === undefined && byzantine === undefined
   const missing = isBroad && runs >= SOMETIMES_RUNS_MIN ? neverHappened(happenings) : []
   return { runs, failures, happenings, missing }
 }
@@ -181,7 +190,9 @@ export async function summarize(
 export function formatFailure(report: SimReport): string {
   const { seed, failure, plan, lines } = report
   if (failure === null) return `seed ${seed}: no failure`
-  const liars = plan.liars.map(({ replica, lie }) => ` liar r${replica} (${lie})`).join('')
+  const liars = plan.liars
+    .map(({ replica, behaviours }) => ` liar r${replica} (${formatBehaviours(behaviours)})`)
+    .join('')
   return [
     `seed ${seed} failed at ${failure.atMs.toFixed(3)} ms: ${failure.kind}: ${failure.message}`,
     `n=${plan.replicas} K=${plan.cluster.checkpointInterval} in flight ${plan.cluster.inFlightMax}${liars}, faults: ${plan.faults.join(' ') || 'none'}`,

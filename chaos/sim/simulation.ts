@@ -1,5 +1,6 @@
 import { quorumOf } from '../../protocol/quorum.ts'
 import { replicaId } from '../../protocol/types.ts'
+import { formatBehaviours } from '../../replica/byzantine/behaviour.ts'
 import { AnswerCheck } from './check/answer-check.ts'
 import { Certified } from './check/certified.ts'
 import { HistoryCheck } from './check/history-check.ts'
@@ -17,7 +18,7 @@ import { Machine } from './machine.ts'
 import { Nemesis } from './nemesis.ts'
 import { Network } from './network.ts'
 import { Observer } from './observer.ts'
-import type { Lie, Plan } from './plan.ts'
+import type { Plan } from './plan.ts'
 import type { Random } from './random.ts'
 import type { Sabotage } from './sabotage.ts'
 import { Trace } from './trace.ts'
@@ -29,8 +30,6 @@ const COMPLETE_MS_MAX = 60_000
 const EQUAL_MS_MAX = 30_000
 /** Checkpoints within which changed rows are found and repaired. */
 const CHECKPOINTS_MORE = 4
-/** Lies under which a replica's own votes and views contradict each other. */
-const CONTRADICTING: readonly Lie[] = ['equivocate', 'false-new-view']
 /** How often the end of a phase is looked for. */
 const LOOK_US = 5_000
 
@@ -53,20 +52,18 @@ export class Simulation {
     const happenings = new Happenings()
     const network = new Network({ plan, queue, random, trace, happenings })
     const cast = castOf(plan, plan.realCrypto ? realSuite : fastSuite, random)
-    this.world = { plan, cast, random, queue, network, trace, happenings, lies: { active: true } }
+    this.world = { plan, cast, random, queue, network, trace, happenings }
     const disks = cast.genesis.replicas.map(() => new Disk(random, sabotage.fsyncLies === true))
     const history = new HistoryCheck(cast.genesis, happenings)
     const isIdle = () => this.clients.outstanding === 0
-    const contradicting = new Set(
-      plan.liars.flatMap(({ replica, lie }) => (CONTRADICTING.includes(lie) ? [replica] : [])),
-    )
+    const liars = new Set(plan.liars.map(({ replica }) => replica))
     const promises = disks.map((disk, replica) =>
-      contradicting.has(replica) ? null : new PromiseCheck(replicaId(replica), disk),
+      liars.has(replica) ? null : new PromiseCheck(replicaId(replica), disk),
     )
     this.#checks = {
       history,
       promisesOf: (replica) => promises[replica] ?? null,
-      views: new ViewCheck(plan.replicas, contradicting),
+      views: new ViewCheck(plan.replicas, liars),
       certified: new Certified({
         quorum: quorumOf(plan.replicas).quorum,
         checkpointInterval: plan.cluster.checkpointInterval,
@@ -145,7 +142,7 @@ export class Simulation {
   #areLevel(): boolean {
     const { height } = this.#checks.history
     const certified = this.#checks.certified.highest
-    const isLevel = this.#live().every(
+    const isLevel = this.#correct().every(
       ({ process, database }) =>
         process !== null &&
         process.position.lastExecuted === height &&
@@ -155,17 +152,17 @@ export class Simulation {
     )
     // A database that crashed may have taken the change by hand back.
     if (!isLevel) return false
-    const tampered = this.#live().filter(({ isTampered }) => isTampered)
+    const tampered = this.#correct().filter(({ isTampered }) => isTampered)
     return this.#unlikeModel(tampered) === undefined
   }
 
-  /** All but liars that stopped. */
-  #live(): readonly Machine[] {
-    return this.machines.filter(({ halted }) => halted === null)
+  /** What a liar holds is its own affair. */
+  #correct(): readonly Machine[] {
+    return this.machines.filter(({ adversary }) => adversary === null)
   }
 
   #checkRows(): void {
-    const unlike = this.#unlikeModel(this.#live())
+    const unlike = this.#unlikeModel(this.#correct())
     if (unlike === undefined) return
     throw new Violation('not-equal', `the rows of replica ${unlike.replica} differ from the model's`)
   }
@@ -196,9 +193,9 @@ export class Simulation {
 const rowsOf = (store: { allRows(): object }): string =>
   JSON.stringify(store.allRows(), (_, value: unknown) => (typeof value === 'bigint' ? `${value}` : value))
 
-function describeMachine({ replica, process, database, halted, isTampered, lie }: Machine): string {
+function describeMachine({ replica, process, database, halted, isTampered, behaviours }: Machine): string {
   const state = [
-    ...(lie === null ? [] : [`liar (${lie})`]),
+    ...(behaviours.length === 0 ? [] : [`liar (${formatBehaviours(behaviours)})`]),
     ...(halted === null ? [] : [`halted: ${halted}`]),
     ...(isTampered ? ['tampered'] : []),
     `database ${database.store.position.lastExecuted}${database.up ? '' : ' down'}`,

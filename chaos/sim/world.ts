@@ -18,6 +18,4 @@ export type World = {
   readonly network: Network
   readonly trace: Trace
   readonly happenings: Happenings
-  /** Liars lie until all is healed. */
-  readonly lies: { active: boolean }
 }

@@ -6,6 +6,7 @@ import {
   FAULT_KINDS,
   type FaultSelection,
   formatFailure,
+  type SimOptions,
   type SimReport,
   SOMETIMES_RUNS_MIN,
   simulate as simulateSeed,
@@ -13,7 +14,9 @@ import {
 } from '../../chaos/sim/simulate.ts'
 import { table } from '../../client/format.ts'
 import { examples, wholeNumber } from '../arguments.ts'
+import { readBehaviours } from '../byzantine.ts'
 import { EXIT, type ExitCode } from '../exit-code.ts'
+import { UsageError } from '../failure.ts'
 import { invocation } from '../invocation.ts'
 import { listed, plural } from '../words.ts'
 import { REPLICAS_OPTION_MAX } from './limits.ts'
@@ -26,6 +29,8 @@ type Options = {
   readonly runs: number
   readonly replicas?: number
   readonly faults: FaultSelection
+  readonly byzantine?: string
+  readonly liars?: number
   readonly workers: number
   readonly trace?: boolean
   readonly json?: boolean
@@ -46,12 +51,22 @@ export function define(command: Command, exit: (code: ExitCode) => void): void {
       faultsFrom,
       'swarm',
     )
+    .option('--byzantine <behaviours>', 'what the f liars of each run do, such as "equivocation; dark(n2)"')
+    .option(
+      '--liars <n>',
+      'how many they are, if not f: more than f may break anything',
+      wholeNumber(1, REPLICAS_OPTION_MAX),
+    )
     .option('--workers <n>', 'threads that share the seeds', wholeNumber(1, 256), availableParallelism())
     .option('--trace', 'print a line for each event and message (of few runs)')
     .option('--json', 'print one JSON document')
     .addHelpText(
       'after',
-      examples('pbft simulate --seed 1 --runs 1000', 'pbft simulate --seed 17 --trace | less'),
+      examples(
+        'pbft simulate --seed 1 --runs 1000',
+        'pbft simulate --seed 17 --trace | less',
+        'pbft simulate --seed 1 --runs 200 --byzantine "equivocation; replay"',
+      ),
     )
     .action(async (options: Options) => exit(await simulate(options)))
 }
@@ -63,11 +78,15 @@ function faultsFrom(text: string): FaultSelection {
   throw new InvalidArgumentError(`It must be swarm, all, none, or some of: ${FAULT_KINDS.join(', ')}.`)
 }
 
-type Choices = { readonly faults: FaultSelection; readonly replicas?: number }
+type Choices = Pick<SimOptions, 'faults' | 'replicas' | 'byzantine'>
 
 async function simulate(options: Options): Promise<ExitCode> {
   const { seed, runs, replicas, faults, workers, trace = false, json = false } = options
-  const choices: Choices = { faults, ...(replicas === undefined ? {} : { replicas }) }
+  const choices: Choices = {
+    faults,
+    ...(replicas === undefined ? {} : { replicas }),
+    ...byzantineFrom(options),
+  }
   const startedMs = performance.now()
   const reports = trace
     ? traced(seed, runs, choices)
@@ -86,6 +105,19 @@ async function simulate(options: Options): Promise<ExitCode> {
     printSummary(summary, runsPerSecond)
   }
   return summary.failures.length === 0 && summary.missing.length === 0 ? EXIT.pass : EXIT.fail
+}
+
+function byzantineFrom({
+  byzantine,
+  liars,
+  replicas = REPLICAS_OPTION_MAX,
+}: Options): Pick<SimOptions, 'byzantine'> {
+  if (byzantine === undefined) {
+    if (liars === undefined) return {}
+    throw new UsageError('--liars says how many there are; --byzantine must say what they do')
+  }
+  const behaviours = readBehaviours(byzantine, { replicas })
+  return { byzantine: { behaviours, ...(liars === undefined ? {} : { count: liars }) } }
 }
 
 function* traced(seed: number, runs: number, choices: Choices): Generator<SimReport> {
@@ -119,10 +151,12 @@ async function* watched(
 }
 
 /** With every choice that made this run what it was. */
-function replayCommand(seed: number, { replicas, faults }: Options): string {
+function replayCommand(seed: number, { replicas, faults, byzantine, liars }: Options): string {
   const choices = [
     replicas === undefined ? '' : ` --replicas ${replicas}`,
     faults === 'swarm' ? '' : ` --faults ${typeof faults === 'string' ? faults : faults.join(',')}`,
+    byzantine === undefined ? '' : ` --byzantine "${byzantine}"`,
+    liars === undefined ? '' : ` --liars ${liars}`,
   ]
   return `replay it: ${invocation()} simulate --seed ${seed}${choices.join('')} --trace`
 }

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
 import {
   campaign,
-  type FaultSelection,
   type Sabotage,
+  type SimOptions,
   type SimReport,
   type ViolationKind,
 } from '../../chaos/sim/simulate.ts'
@@ -16,7 +16,11 @@ import { seqOfRecord } from '../../replica/core/vote-record.ts'
 /** The first seed of a few that catches a cluster in which every replica has the bug. */
 function firstCaught(
   sabotage: () => Sabotage,
-  { faults = ['crash', 'power'], runs = 12 }: { faults?: FaultSelection; runs?: number } = {},
+  {
+    faults = ['crash', 'power'],
+    runs = 12,
+    ...byzantine
+  }: Pick<SimOptions, 'faults' | 'byzantine'> & { readonly runs?: number } = {},
 ): SimReport | undefined {
   for (let seed = 1; seed <= runs; seed++) {
     const reports = campaign({
@@ -25,6 +29,7 @@ function firstCaught(
       clients: 4,
       requests: 60,
       faults,
+      ...byzantine,
       sabotage: sabotage(),
     })
     for (const report of reports) if (report.failure !== null) return report
@@ -166,7 +171,8 @@ test('[VC1] VIEW-CHANGEs that leave out what was prepared are caught', () => {
       return { ...effect, message: { ...effect.message, prepared: [] } }
     })
   const report = firstCaught(() => ({ effects: (_, effects) => forgetful(effects) }), {
-    faults: ['absence', 'crash', 'mute'],
+    faults: ['absence', 'crash'],
+    byzantine: { behaviours: [{ name: 'mute', targets: [] }] },
     runs: 30,
   })
   expect(['promise-broken', 'new-view']).toContain(caught(report))
