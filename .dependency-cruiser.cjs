@@ -23,8 +23,9 @@ module.exports = {
     },
     {
       name: 'runtime-imports-core-protocol-db',
+      comment: 'The entry point of a process puts it together, with what it is told to lie.',
       severity: 'error',
-      from: { path: '^replica/runtime/' },
+      from: { path: '^replica/runtime/', pathNot: '^replica/runtime/main\\.ts$' },
       to: { path: PRODUCTION, pathNot: '^(replica/(core|runtime)|protocol|db)/' },
     },
     {

@@ -28,6 +28,7 @@ export type ClusterChoices = {
   /** How many numbered accounts; undefined: A to J. */
   readonly accounts?: number | undefined
   readonly checkpointInterval?: number | undefined
+  readonly allowByzantine?: boolean | undefined
 }
 
 /** Makes a cluster's files. @throws UsageError @throws ConfigError when `directory` is not empty */
@@ -45,6 +46,7 @@ export async function makeCluster(directory: string, choices: ClusterChoices): P
     clients: CLIENTS,
     accounts: accountsOf(choices.accounts),
     checkpointInterval: choices.checkpointInterval,
+    allowByzantine: choices.allowByzantine,
   })
   await writeCluster(directory, texts)
 }

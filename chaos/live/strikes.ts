@@ -39,6 +39,8 @@ export async function strike({ strike: what }: Fault, context: StrikeContext): P
       return strikeNetwork(what, context)
     case 'MessageChaos':
       return strikeMessages(what, context)
+    case 'ByzantineChaos':
+      return strikeByzantine(what, context)
     case 'DatabaseChaos':
       return strikeDatabase(what, context)
     case 'StorageChaos':
@@ -140,6 +142,16 @@ async function strikeMessages(
   const undo = () =>
     all(stillUp(cluster, victims), (id) => cluster.control(id, { kind: 'send-filter', drop: [] }))
   return { detail: `drops ${types.join(', ')}${probability < 1 ? ` (${100 * probability} %)` : ''}`, undo }
+}
+
+async function strikeByzantine(
+  { behaviours }: Of<'ByzantineChaos'>,
+  { cluster, victims }: StrikeContext,
+): Promise<Struck> {
+  await all(victims, (id) => cluster.control(id, { kind: 'byzantine', behaviours }))
+  const undo = () =>
+    all(stillUp(cluster, victims), (id) => cluster.control(id, { kind: 'byzantine', behaviours: '' }))
+  return { detail: `lies: ${behaviours}`, undo }
 }
 
 /** A process that was started anew is without what was played on the one before it. */

@@ -1,3 +1,4 @@
+import { BehaviourError, parseBehaviours } from '../../replica/byzantine/behaviour.ts'
 import { DROPPABLE } from '../../replica/runtime/send-filter.ts'
 import type { LinkRule } from '../live/link-rule.ts'
 import type { Fault, Selection, Step, Strike } from './plan.ts'
@@ -54,20 +55,29 @@ function problemIn(text: FaultText, { replicas, allowByzantine }: Context): Prob
   if (times !== undefined && schedule === undefined) {
     return { field: ['times'], problem: 'only a fault with a schedule happens several times' }
   }
-  if (text.kind === 'MessageChaos') return messageProblem(text, allowByzantine)
-  return undefined
+  if (text.kind !== 'MessageChaos' && text.kind !== 'ByzantineChaos') return undefined
+  if (!allowByzantine) {
+    const liar =
+      text.kind === 'MessageChaos' ? 'a replica that holds messages back lies' : 'a replica lies here'
+    return { field: ['kind'], problem: `${liar}: the plan must say allowByzantine: true` }
+  }
+  return text.kind === 'MessageChaos' ? messageProblem(text) : behaviourProblem(text, replicas)
 }
 
-function messageProblem(
-  { drop }: Extract<FaultText, { kind: 'MessageChaos' }>,
-  allowByzantine: boolean,
+function behaviourProblem(
+  { behaviours }: Extract<FaultText, { kind: 'ByzantineChaos' }>,
+  replicas: number,
 ): Problem | undefined {
-  if (!allowByzantine) {
-    return {
-      field: ['kind'],
-      problem: 'a replica that holds messages back lies: the plan must say allowByzantine: true',
-    }
+  try {
+    parseBehaviours(behaviours, { replicas })
+    return undefined
+  } catch (error) {
+    if (error instanceof BehaviourError) return { field: ['behaviours'], problem: error.message }
+    throw error
   }
+}
+
+function messageProblem({ drop }: Extract<FaultText, { kind: 'MessageChaos' }>): Problem | undefined {
   const unknown = drop.messages.find((word) => !DROPPABLE.some((type) => type === word))
   if (unknown === undefined) return undefined
   return {
@@ -94,6 +104,8 @@ function strikeOf(text: FaultText): Strike {
       const { messages, probability = 1, to = null } = text.drop
       return { kind: text.kind, action: text.action, messages, probability, to }
     }
+    case 'ByzantineChaos':
+      return { kind: text.kind, action: text.action, behaviours: text.behaviours }
     case 'DatabaseChaos':
       if (text.action === 'slow') {
         return { kind: text.kind, action: text.action, latencyMs: text.delay.latency }

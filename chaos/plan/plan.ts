@@ -42,6 +42,8 @@ export type Strike =
       readonly probability: number
       readonly to: readonly number[] | null
     }
+  /** `behaviours` as replica/byzantine writes them. */
+  | { readonly kind: 'ByzantineChaos'; readonly action: 'lie'; readonly behaviours: string }
   | { readonly kind: 'DatabaseChaos'; readonly action: 'slow'; readonly latencyMs: number }
   | { readonly kind: 'DatabaseChaos'; readonly action: 'cut' | 'refuse' | 'kill' | 'pause' }
   /** `sql` null: some row that a client can read. */
@@ -126,7 +128,7 @@ export type Plan = {
   readonly strikeSeconds: number
   /** More than f replicas may be faulty at a time. */
   readonly beyondTolerance: boolean
-  /** Replicas may be told to hold messages back. */
+  /** Replicas may be told to lie, and to hold messages back. */
   readonly allowByzantine: boolean
   readonly cluster: PlanCluster
   readonly load: PlanLoad

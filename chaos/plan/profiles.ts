@@ -1,4 +1,5 @@
 import { stringify } from 'yaml'
+import { quorumOf } from '../../protocol/quorum.ts'
 import { Random } from '../sim/random.ts'
 import type { Demand } from './plan.ts'
 
@@ -63,6 +64,30 @@ export function profileText(
   const head = `# Profile ${profile}, seed ${seed}: ${RECIPES[profile].what}\n# What the time does not suffice for at the end is left out.\n`
   return head + stringify(plan, { aliasDuplicateObjects: false })
 }
+
+/** A plan's file: f replicas, the primary among them, do all of `behaviours` for most of the time, over a lossy network. */
+export function liarsText(
+  behaviours: string,
+  { seed, seconds, replicas }: { readonly seed: number; readonly seconds: number; readonly replicas: number },
+): string {
+  const draw = new Draw(new Random(seed))
+  const strikeSeconds = Math.round(seconds * STRIKING)
+  const { f } = quorumOf(replicas)
+  const lie = { kind: 'ByzantineChaos', action: 'lie', behaviours, duration: `${strikeSeconds}s` }
+  const who = f === 1 ? { mode: 'primary' } : { mode: 'fixed', value: f, selector: { replicas: firstOf(f) } }
+  const plan = {
+    name: 'liars',
+    seconds,
+    strikeSeconds,
+    allowByzantine: true,
+    cluster: { replicas },
+    steps: [{ parallel: [lossyBackground(draw, strikeSeconds), { ...lie, ...who }] }],
+  }
+  return stringify(plan, { aliasDuplicateObjects: false })
+}
+
+/** The first primaries. */
+const firstOf = (count: number): number[] => Array.from({ length: count }, (_, id) => id)
 
 export const profileSummary = (profile: Profile): string => RECIPES[profile].what
 export const profileDemands = (profile: Profile): readonly Demand[] => RECIPES[profile].demands

@@ -159,6 +159,13 @@ const messageFault = v.strictObject({
   ...common,
 })
 
+const byzantineFault = v.strictObject({
+  kind: v.literal('ByzantineChaos'),
+  action: v.literal('lie'),
+  behaviours: v.pipe(v.string(), v.minLength(1, 'must name a behaviour'), v.maxLength(1_000)),
+  ...common,
+})
+
 const databaseFault = v.variant('action', [
   v.strictObject({
     kind: v.literal('DatabaseChaos'),
@@ -204,6 +211,7 @@ export const faultSchema = v.variant('kind', [
   processFault,
   networkFault,
   messageFault,
+  byzantineFault,
   databaseFault,
   storageFault,
   timeFault,

@@ -143,6 +143,7 @@ export function makesFaulty({ strike }: Pick<Fault, 'strike'>): boolean {
   switch (strike.kind) {
     case 'ProcessChaos':
     case 'MessageChaos':
+    case 'ByzantineChaos':
     case 'StorageChaos':
       return true
     case 'DatabaseChaos':

@@ -3,9 +3,11 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parsePlan } from '../../chaos/plan/parse.ts'
 import type { Plan } from '../../chaos/plan/plan.ts'
-import { PROFILES, type Profile, profileText } from '../../chaos/plan/profiles.ts'
+import { liarsText, PROFILES, type Profile, profileText } from '../../chaos/plan/profiles.ts'
 import { requireTolerated } from '../../chaos/plan/tolerance.ts'
 import { conductRun, type RunResults } from '../../chaos/run/conduct.ts'
+import { formatBehaviours } from '../../replica/byzantine/behaviour.ts'
+import { readBehaviours } from '../byzantine.ts'
 import type { ChaosOptions } from '../commands/chaos.ts'
 import { EXIT, type ExitCode } from '../exit-code.ts'
 import { UsageError } from '../failure.ts'
@@ -73,9 +75,9 @@ const EXITS: Readonly<Record<RunResults['verdict'], ExitCode>> = {
 }
 
 async function planOf(file: string | undefined, options: ChaosOptions, seed: number): Promise<PlanSource> {
-  const { profile, seconds, replicas } = options
-  if (file !== undefined && profile !== undefined) {
-    throw new UsageError('a plan file and --profile exclude each other: give one of them')
+  const { profile, byzantine, seconds, replicas } = options
+  if ([file, profile, byzantine].filter((one) => one !== undefined).length > 1) {
+    throw new UsageError('a plan file, --profile and --byzantine exclude each other: give one of them')
   }
   if (file !== undefined) {
     const text = await readFile(file, 'utf8').catch((cause: NodeJS.ErrnoException) => {
@@ -86,17 +88,24 @@ async function planOf(file: string | undefined, options: ChaosOptions, seed: num
     const plan = parsePlan({ name: file, text }, { seconds, replicas })
     return { plan, text, words: [file] }
   }
+  const choices = { seed, seconds: seconds ?? SECONDS, replicas: replicas ?? REPLICAS }
+  if (byzantine !== undefined) return liarsPlan(byzantine, choices)
   const chosen = PROFILES.find((one) => one === (profile ?? 'mixed'))
   if (chosen === undefined) {
     throw new UsageError(`--profile ${profile}: there are ${PROFILES.join(', ')}`)
   }
-  return profilePlan(chosen, { seed, seconds: seconds ?? SECONDS, replicas: replicas ?? REPLICAS })
+  return profilePlan(chosen, choices)
 }
 
-function profilePlan(
-  profile: Profile,
-  choices: { readonly seed: number; readonly seconds: number; readonly replicas: number },
-): PlanSource {
+type Choices = { readonly seed: number; readonly seconds: number; readonly replicas: number }
+
+function liarsPlan(byzantine: string, choices: Choices): PlanSource {
+  const behaviours = formatBehaviours(readBehaviours(byzantine, choices))
+  const text = liarsText(behaviours, choices)
+  return { plan: parsePlan({ name: '--byzantine', text }), text, words: ['--byzantine', `"${behaviours}"`] }
+}
+
+function profilePlan(profile: Profile, choices: Choices): PlanSource {
   const text = profileText(profile, choices)
   return { plan: parsePlan({ name: `profile ${profile}`, text }), text, words: ['--profile', profile] }
 }

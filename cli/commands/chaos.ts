@@ -6,6 +6,7 @@ import { withScope } from '../scope.ts'
 
 export type ChaosOptions = {
   readonly profile?: string
+  readonly byzantine?: string
   readonly seed?: number
   readonly seconds?: number
   readonly replicas?: number
@@ -23,6 +24,10 @@ export function define(command: Command, exit: (code: ExitCode) => void): void {
     .description('run a cluster of real processes under load and faults, and judge it')
     .argument('[file]', 'a plan in YAML (docs/chaos.md)')
     .option('--profile <name>', `instead of a file: ${PROFILES.join(', ')} (default: mixed)`)
+    .option(
+      '--byzantine <behaviours>',
+      'instead of either: f replicas, the primary first, do this for most of the time',
+    )
     .option(
       '--seed <n>',
       'what is drawn: plan, victims, workload, the network (default: a new one)',
@@ -45,6 +50,7 @@ export function define(command: Command, exit: (code: ExitCode) => void): void {
         'pbft chaos run --profile crash --seconds 30',
         'pbft chaos run --profile mixed --seed 7 --replicas 7',
         'pbft chaos run plan.yaml --seed 3',
+        'pbft chaos run --byzantine "equivocation; lying-replies" --seconds 30',
         'pbft chaos run --profile partition --dry-run > plan.yaml',
       )}\n${EXPLANATION}`,
     )
@@ -57,7 +63,7 @@ export function define(command: Command, exit: (code: ExitCode) => void): void {
 const EXPLANATION = `
 The run is a directory: results, history of every call, faults, vote logs, rows (docs/chaos.md). The first Ctrl-C stops the
 faults, heals, and judges what there is; a second one breaks off. The seed repeats plan and workload, not the
-interleaving of real processes.
+interleaving of real processes. \`pbft replica --help\` lists what --byzantine may name.
 
 Exit codes: 0 it passed, 1 it failed, 2 inconclusive (what the run is for did not happen, or can't be judged) or not
 understood.`

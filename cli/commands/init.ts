@@ -16,6 +16,7 @@ type Options = {
   readonly image?: string
   readonly accounts?: number
   readonly checkpointInterval?: number
+  readonly allowByzantine?: boolean
   readonly json?: boolean
 }
 
@@ -32,6 +33,7 @@ export function define(command: Command, exit: (code: ExitCode) => void): void {
     .option('--image <name>', 'container image for --postgres docker')
     .option('--accounts <n>', 'numbered accounts (default: ten accounts, A to J)', wholeNumber(1, 1_000_000))
     .option('--checkpoint-interval <k>', 'sequence numbers between two checkpoints', wholeNumber(1, 65_536))
+    .option('--allow-byzantine', 'for laboratories: replicas of this cluster may be told to lie')
     .option('--json', 'print one JSON document')
     .addHelpText(
       'after',

@@ -20,6 +20,7 @@ type Options = {
   readonly postgres: readonly string[]
   readonly image?: string
   readonly accounts?: number
+  readonly allowByzantine?: boolean
   readonly archive?: boolean
   readonly json?: boolean
 }
@@ -47,6 +48,7 @@ export function define(command: Command, exit: (code: ExitCode) => void): void {
       'numbered accounts instead of A to J; of a new cluster only',
       wholeNumber(1, 1_000_000),
     )
+    .option('--allow-byzantine', 'for laboratories: replicas may be told to lie; of a new cluster only')
     .option('--archive', 'keep what is cut off the vote logs, in votes/archive of each bundle')
     .option('--json', 'print a JSON line per event')
     .addHelpText(

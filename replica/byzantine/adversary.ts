@@ -1,6 +1,6 @@
 import { assertNever } from '../../protocol/types.ts'
-import type { Adversary } from '../runtime/adversary.ts'
-import type { Behaviour } from './behaviour.ts'
+import type { Adversary, MakeAdversary } from '../runtime/adversary.ts'
+import { type Behaviour, parseBehaviours } from './behaviour.ts'
 import { lyingReads, lyingReplies } from './behaviours/answers.ts'
 import { garbage, nonCanonical, replay } from './behaviours/bytes.ts'
 import { equivocation } from './behaviours/equivocation.ts'
@@ -89,3 +89,7 @@ function partOf({ name, targets }: Behaviour, liar: Liar): Part {
       return assertNever(name)
   }
 }
+
+/** The same, of a text. @throws BehaviourError */
+export const adversaryFrom: MakeAdversary = (text, liar) =>
+  adversaryOf(parseBehaviours(text, { replicas: liar.config.quorum.n }), liar)

@@ -1,16 +1,9 @@
 import type { Checkpoint, Commit, Header, Message, Prepare, StateOffer } from '../../protocol/messages.ts'
 import type { Digest, PrincipalId, ReplicaId, Seq, View } from '../../protocol/types.ts'
-import type { CoreConfig, CoreCrypto } from '../core/config.ts'
 import type { Effect } from '../core/effect.ts'
-import type { Adversary } from '../runtime/adversary.ts'
+import type { Adversary, Liar } from '../runtime/adversary.ts'
 
-/** Who lies, and with what: its own key signs whatever it likes. */
-export type Liar = {
-  readonly config: CoreConfig
-  readonly crypto: CoreCrypto
-  /** In [0, 1). */
-  readonly random: () => number
-}
+export type { Liar } from '../runtime/adversary.ts'
 
 /** One behaviour: the parts of an adversary in which it is not honest. */
 export type Part = Partial<Adversary>

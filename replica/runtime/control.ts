@@ -1,4 +1,5 @@
 import * as v from 'valibot'
+import { type Disguise, HONEST_CLUSTER } from './adversary.ts'
 import { CLOCK_JUMP_MS_MAX, CLOCK_RATE_MAX, CLOCK_RATE_MIN, ControlledClock } from './clock.ts'
 import { DROPPABLE, SendFilter } from './send-filter.ts'
 
@@ -27,6 +28,11 @@ const commandSchema = v.variant('kind', [
       v.maxLength(1_000),
     ),
   }),
+  v.strictObject({
+    kind: v.literal('byzantine'),
+    /** What it does from now on, in place of what it did; empty: it is honest again. */
+    behaviours: v.pipe(v.string(), v.maxLength(1_000)),
+  }),
 ])
 
 /** What a chaos run asks of a replica's own process. */
@@ -41,7 +47,10 @@ export class Controls {
   readonly sends = new SendFilter()
 
   /** One line, one command. `allowByzantine` as genesis has it. Never throws: what comes in may be anything. */
-  perform(line: string, { allowByzantine }: { readonly allowByzantine: boolean }): ControlAnswer {
+  perform(
+    line: string,
+    { allowByzantine, disguise }: { readonly allowByzantine: boolean; readonly disguise: Disguise },
+  ): ControlAnswer {
     const parsed = v.safeParse(commandSchema, jsonOf(line))
     if (!parsed.success) {
       const [issue] = parsed.issues
@@ -55,15 +64,22 @@ export class Controls {
         return { done: true }
       case 'send-filter':
         if (!allowByzantine) {
-          return {
-            error:
-              'control: send-filter: a replica that holds back messages lies, and genesis does not say ' +
-              'allowByzantine: make the cluster with it',
-          }
+          return { error: `control: send-filter: ${HONEST_CLUSTER}` }
         }
         this.sends.drop(command.drop)
         return { done: true }
+      case 'byzantine':
+        return worn(disguise, command.behaviours)
     }
+  }
+}
+
+function worn(disguise: Disguise, behaviours: string): ControlAnswer {
+  try {
+    disguise.wear(behaviours)
+    return { done: true }
+  } catch (error) {
+    return { error: `control: ${error instanceof Error ? error.message : String(error)}` }
   }
 }
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { createInterface } from 'node:readline'
 import { parseArgs } from 'node:util'
+import { adversaryFrom } from '../byzantine/adversary.ts'
 import { Controls } from './control.ts'
 import { failpointHook, parseFailpoint } from './failpoints.ts'
 import type { RunningReplica } from './replica.ts'
@@ -12,7 +13,7 @@ import { requireBundle, serveReplica } from './serve.ts'
  * `--archive` keeps segments that are cut off the vote log. For tests of recovery and chaos runs: `--control` takes
  * commands on stdin, a JSON line each (control.ts), answers each with a line, and ends the replica in order when stdin
  * ends; `--trace` writes messages around view changes to a file of the bundle; with `--note-synced` the vote log says what of
- * it would survive a power cut; PBFT_FAILPOINT names where the process is to kill itself (failpoints.ts).
+ * it would survive a power cut; `--byzantine` names what it does against the protocol (byzantine/behaviour.ts); PBFT_FAILPOINT names where the process is to kill itself (failpoints.ts).
  */
 
 const { values } = parseArgs({
@@ -22,11 +23,12 @@ const { values } = parseArgs({
     control: { type: 'boolean', default: false },
     trace: { type: 'boolean', default: false },
     'note-synced': { type: 'boolean', default: false },
+    byzantine: { type: 'string' },
   },
 })
 if (values.dir === undefined) {
   process.stderr.write(
-    'usage: replica --dir BUNDLE [--archive] [--control] [--trace] [--note-synced] ' +
+    'usage: replica --dir BUNDLE [--archive] [--control] [--trace] [--note-synced] [--byzantine BEHAVIOURS] ' +
       '(BUNDLE: a directory that `pbft init` made)\n',
   )
   process.exit(2)
@@ -58,6 +60,8 @@ try {
     archive: values.archive,
     noteSynced: values['note-synced'],
     controls: values.control ? new Controls() : undefined,
+    makeAdversary: values.control || values.byzantine !== undefined ? adversaryFrom : undefined,
+    byzantine: values.byzantine,
     trace: values.trace,
     until: ended.promise,
     onReady: (replica) => {

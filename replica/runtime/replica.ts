@@ -3,7 +3,7 @@ import { PostgresStore } from '../../db/postgres/store.ts'
 import type { ChannelEvent } from '../../protocol/channel/endpoint.ts'
 import { type Clock, systemClock } from '../../protocol/clock.ts'
 import { decodeMessage, encodeMessage, isMalformed } from '../../protocol/codec.ts'
-import { logWindowOf } from '../../protocol/config.ts'
+import { ConfigError, logWindowOf } from '../../protocol/config.ts'
 import { sodiumVerifier } from '../../protocol/crypto.ts'
 import type { RunningEndpoint } from '../../protocol/endpoint-driver.ts'
 import type { ReplicaReport } from '../../protocol/inspection.ts'
@@ -12,6 +12,7 @@ import { isReplica, type PrincipalId, type ReplicaId, replicaId, type Seq } from
 import { ReplicaCore } from '../core/core.ts'
 import type { Effect, Observation } from '../core/effect.ts'
 import type { DatabaseState, Event } from '../core/event.ts'
+import { Disguise, type MakeAdversary, type Packet } from './adversary.ts'
 import type { Bundle } from './bundle.ts'
 import { openChannel } from './channel.ts'
 import type { ControlAnswer, Controls } from './control.ts'
@@ -55,6 +56,10 @@ export type ReplicaOptions = {
   /** Faults that this replica plays on itself when it is told to. */
   readonly controls?: Controls | undefined
   readonly trace?: MessageTrace | undefined
+  /** For replicas that may be told to lie; without it they cannot. */
+  readonly makeAdversary?: MakeAdversary | undefined
+  /** What it does from the start; needs `makeAdversary`. */
+  readonly byzantine?: string | undefined
 }
 
 /** What exists once the database said where it stands. */
@@ -79,6 +84,7 @@ export class Replica {
   readonly #clock: Clock
   readonly #timers: Timers
   readonly #self: ReplicaId
+  readonly #disguise: Disguise | undefined
   readonly #startedMs = performance.now()
   #parts: Parts | undefined
   #endpoint: RunningEndpoint | undefined
@@ -100,12 +106,29 @@ export class Replica {
     this.#database = args.database
     this.#self = replicaId(args.bundle.own.id)
     this.#principals = new Principals(args.bundle.genesis)
+    this.#disguise = this.#disguiseOf(args.options)
     this.#store = new PostgresStore({
       url: args.database.url,
       genesis: args.bundle.genesis,
       replica: this.#self,
       onCheckpointsLost: () => this.#enqueue({ type: 'checkpoints-lost' }),
     })
+  }
+
+  /** @throws ConfigError */
+  #disguiseOf({ makeAdversary: make, byzantine = '' }: ReplicaOptions): Disguise | undefined {
+    if (make === undefined) return undefined
+    const config = coreConfigOf(this.#bundle, this.#principals)
+    const liar = { config, crypto: coreCryptoOf(this.#bundle), random: Math.random }
+    const disguise = new Disguise({ make, liar, allowByzantine: this.#bundle.genesis.allowByzantine })
+    try {
+      disguise.wear(byzantine)
+    } catch (cause) {
+      throw new ConfigError(`--byzantine: ${cause instanceof Error ? cause.message : String(cause)}`, {
+        cause,
+      })
+    }
+    return disguise
   }
 
   get #intervals(): Intervals {
@@ -215,6 +238,9 @@ export class Replica {
       halt: (fault) => this.#fail(new ReplicaFault(fault)),
       nowMs: () => this.#clock.nowMs(),
       failpoint: this.#options.failpoint,
+      ...(this.#disguise === undefined
+        ? {}
+        : { alter: (effects) => this.#disguise?.effects(effects) ?? effects }),
     }
   }
 
@@ -230,8 +256,14 @@ export class Replica {
     for (const peer of to) {
       if (controls !== undefined && !controls.sends.passes(peer, message)) continue
       trace?.message('sent', peer, message)
-      this.#endpoint?.send(peer, bytes)
+      if (this.#disguise === undefined) this.#endpoint?.send(peer, bytes)
+      else for (const packet of this.#disguise.wire(peer, message, bytes)) this.#sendPacket(peer, packet)
     }
+  }
+
+  #sendPacket(peer: PrincipalId, { bytes, delayMs }: Packet): void {
+    if (delayMs === 0) this.#endpoint?.send(peer, bytes)
+    else setTimeout(() => this.#endpoint?.send(peer, bytes), delayMs).unref()
   }
 
   /** Work beside the core: what goes wrong there stops the replica, too. */
@@ -285,6 +317,7 @@ export class Replica {
   #onMessage(from: PrincipalId, bytes: Uint8Array): void {
     const message = decodeMessage(bytes)
     if (isMalformed(message)) return this.#meters.count('malformed-message')
+    if (this.#disguise?.hears(from, message) === false) return
     if (message.type !== 'inspect') {
       this.#options.trace?.message('received', from, message)
       this.#turn.push({ type: 'message', from, message })
@@ -333,7 +366,10 @@ export class Replica {
 
   #control(line: string): ControlAnswer {
     const { controls } = this.#options
-    return controls?.perform(line, this.#bundle.genesis) ?? { error: 'this replica runs without --control' }
+    if (controls === undefined || this.#disguise === undefined)
+      return { error: 'this replica runs without --control' }
+    const { allowByzantine } = this.#bundle.genesis
+    return controls.perform(line, { allowByzantine, disguise: this.#disguise })
   }
 
   #report(): ReplicaReport {

@@ -1,6 +1,7 @@
 import { access, rm, writeFile } from 'node:fs/promises'
 import { pino } from 'pino'
 import { ConfigError } from '../../protocol/config.ts'
+import type { MakeAdversary } from './adversary.ts'
 import { bundlePaths } from './bundle.ts'
 import type { Controls } from './control.ts'
 import type { FailpointHook } from './failpoints.ts'
@@ -32,10 +33,12 @@ export async function serveReplica(args: {
   readonly noteSynced?: boolean
   readonly failpoint?: FailpointHook
   readonly controls?: Controls | undefined
+  readonly makeAdversary?: MakeAdversary | undefined
+  readonly byzantine?: string | undefined
   /** Messages around view changes go to a file of the bundle. */
   readonly trace?: boolean
 }): Promise<void> {
-  const { directory, archive, noteSynced = false, failpoint, controls } = args
+  const { directory, archive, noteSynced = false, failpoint, controls, makeAdversary, byzantine } = args
   const paths = bundlePaths(directory)
   const log = pino({ level: args.logLevel }, pino.destination({ dest: paths.log, sync: false }))
   const fatal = Promise.withResolvers<Error>()
@@ -51,6 +54,8 @@ export async function serveReplica(args: {
     noteSynced,
     failpoint,
     controls,
+    makeAdversary,
+    byzantine,
     trace,
     onNotice,
     onFatal: fatal.resolve,
