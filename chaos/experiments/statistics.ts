@@ -36,6 +36,10 @@ export function medianInterval(runs: number): { readonly rank: number; readonly 
   return best
 }
 
+/** @param values at least one */
+export const mean = (values: readonly number[]): number =>
+  values.reduce((sum, value) => sum + value, 0) / values.length
+
 function coverageOf(runs: number, rank: number): number {
   let below = 0
   let ways = 1

@@ -1,8 +1,9 @@
 import { chainDigestOfEntry } from '../../db/state-machine/ledger-entry.ts'
 import { partitionDigest } from '../../db/state-tree/partition-node.ts'
+import type { PreparedCertificate } from '../../protocol/messages.ts'
 import { newViewOf, requestOf, viewChangeOf } from '../../protocol/signed.ts'
 import { batchDigestOf, signedBytes } from '../../protocol/signing.ts'
-import type { ReplicaId } from '../../protocol/types.ts'
+import { type PrincipalId, principalId, type ReplicaId } from '../../protocol/types.ts'
 import type { CoreCrypto } from '../../replica/core/config.ts'
 import type { Claim } from '../../replica/core/effect.ts'
 import type { Cast } from './genesis.ts'
@@ -22,6 +23,20 @@ export function coreCryptoOf(cast: Cast, replica: ReplicaId): CoreCrypto {
     partitionDigest,
     chainDigest: chainDigestOfEntry,
   }
+}
+
+/** [VC1] The signatures of a prepared certificate; who may sign it is not looked at. */
+export function isSigned({ header, prepares }: PreparedCertificate, cast: Cast): boolean {
+  const { view, seq, digest } = header
+  const primary = principalId(view % cast.genesis.replicas.length)
+  const claimOf = (type: 'pre-prepare' | 'prepare', signer: PrincipalId, signature: Uint8Array): Claim => ({
+    statement: { type, view, seq, signer, digests: [digest] },
+    signature,
+  })
+  return verifyAll(cast, [
+    claimOf('pre-prepare', primary, header.signature),
+    ...prepares.map(({ replica, signature }) => claimOf('prepare', replica, signature)),
+  ]).every((valid) => valid)
 }
 
 export function verifyAll({ genesis, suite, identities }: Cast, claims: readonly Claim[]): boolean[] {

@@ -62,11 +62,12 @@ export class Machine {
     this.#sabotage = args.sabotage
   }
 
-  #adversaryIn({ cast, plan, random }: World): Adversary | null {
+  #adversaryIn({ cast, plan, random, happenings }: World): Adversary | null {
     if (this.behaviours.length === 0) return null
     const config = coreConfigOf(cast.genesis, plan, this.replica)
     const crypto = coreCryptoOf(cast, this.replica)
-    return adversaryOf(this.behaviours, { config, crypto, random: () => random.float() })
+    const liar = adversaryOf(this.behaviours, { config, crypto, random: () => random.float() })
+    return counted(liar, () => happenings.count('lie told'))
   }
 
   /** Starts a process on what the disk and the database hold. The database must be up. */
@@ -196,5 +197,26 @@ export class Machine {
   #note(what: string): void {
     const { trace, queue } = this.#world
     if (trace.verbose) trace.line(queue.nowUs, `r${this.replica} ${what}`)
+  }
+}
+
+/** Says of each step and each message whether it is not what its honest core would have made of it. */
+function counted(adversary: Adversary, onLie: () => void): Adversary {
+  return {
+    hears: (from, message) => {
+      const hears = adversary.hears(from, message)
+      if (!hears) onLie()
+      return hears
+    },
+    effects: (effects) => {
+      const told = adversary.effects(effects)
+      if (told.length !== effects.length || told.some((effect, at) => effect !== effects[at])) onLie()
+      return told
+    },
+    wire: (to, message, packets) => {
+      const told = adversary.wire(to, message, packets)
+      if (told !== packets) onLie()
+      return told
+    },
   }
 }

@@ -53,6 +53,7 @@ export class Nemesis {
     this.#every(storage.tamperEveryMs, () => this.#tamper())
     this.#every(network.partitionEveryMs, () => this.#partition())
     this.#every(network.flappingEveryMs, () => this.#flap())
+    this.#every(network.lonelyPrimaryEveryMs, () => this.#isolatePrimary())
     this.#every(network.junkEveryMs, () => this.#junk())
     this.#every(clientSide.restartEveryMs, () => this.#clients.restartOne())
     if (processes.absence) this.#leaveForLong()
@@ -249,6 +250,20 @@ export class Nemesis {
           { from: to, to: from },
         ])
     queue.after(this.#downUs(), network.cut(both))
+  }
+
+  /** Whoever leads is cut off for about as long as the others wait for it: views change, and change again. */
+  #isolatePrimary(): void {
+    const { network, random, queue, plan, happenings } = this.#world
+    const primary = this.#primary()
+    if (primary === undefined) return
+    const lonely = addressOf(primary.replica)
+    const links = this.#addresses().flatMap((other) => [
+      { from: lonely, to: other },
+      { from: other, to: lonely },
+    ])
+    happenings.count('primary cut off')
+    queue.after(random.between(0.5, 2) * plan.cluster.viewChangeTimeoutMs * 1000, network.cut(links))
   }
 
   /** Two groups of all hosts; one replica may be in neither, and so reach both. */

@@ -15,21 +15,33 @@ const WORKER = new URL(`./worker${import.meta.url.endsWith('.ts') ? '.ts' : '.js
  * order is not that of the seeds.
  */
 export async function* campaignInParallel(options: ParallelOptions): AsyncGenerator<SimReport> {
-  const { workers: count, ...rest } = options
-  const shares = sharesOf(rest)
-  const arrived: SimReport[] = []
+  const { workers, ...rest } = options
+  for await (const { report } of campaignsInParallel([rest], workers)) yield report
+}
+
+/** Several of them on the same threads; `index`: of which one a report is. */
+export async function* campaignsInParallel(
+  campaigns: readonly Share[],
+  count: number,
+): AsyncGenerator<{ readonly index: number; readonly report: SimReport }> {
+  const shares = campaigns.flatMap((campaign, index) => sharesOf(campaign).map((share) => ({ index, share })))
+  const arrived: { readonly index: number; readonly report: SimReport }[] = []
   let wake = Promise.withResolvers<void>()
   let busy = 0
   let failure: unknown
   const workers = Array.from({ length: Math.max(1, Math.min(count, shares.length)) }, () => {
     const worker = new Worker(WORKER)
+    let index = 0
     const next = () => {
-      const share = shares.shift()
-      if (share !== undefined) worker.postMessage(share)
-      else busy -= 1
+      const task = shares.shift()
+      if (task === undefined) busy -= 1
+      else {
+        index = task.index
+        worker.postMessage(task.share)
+      }
     }
     worker.on('message', (reports: SimReport[]) => {
-      arrived.push(...reports)
+      for (const report of reports) arrived.push({ index, report })
       next()
       wake.resolve()
     })

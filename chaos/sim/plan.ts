@@ -12,6 +12,7 @@ export type FaultKind =
   | 'junk'
   | 'partition'
   | 'flapping'
+  | 'lonely-primary'
   | 'crash'
   | 'power'
   | 'absence'
@@ -39,6 +40,7 @@ export const FAULT_KINDS: readonly FaultKind[] = [
   'junk',
   'partition',
   'flapping',
+  'lonely-primary',
   'crash',
   'power',
   'absence',
@@ -92,6 +94,7 @@ export type Plan = {
     readonly junkEveryMs: EveryMs
     readonly partitionEveryMs: EveryMs
     readonly flappingEveryMs: EveryMs
+    readonly lonelyPrimaryEveryMs: EveryMs
   }
   /** How long a process is busy at most before it takes what came meanwhile: it shares turns and datagrams out. */
   readonly turnUs: number
@@ -186,6 +189,7 @@ export function drawPlan(
       junkEveryMs: every('junk', [1, 20]),
       partitionEveryMs: every('partition', [50, 400]),
       flappingEveryMs: every('flapping', [100, 500]),
+      lonelyPrimaryEveryMs: every('lonely-primary', [50, 500]),
     },
     turnUs: random.skewed(50, 2_000),
     disk: {
@@ -259,8 +263,8 @@ function drawLiars(
   const { f } = quorumOf(replicas)
   const drawn = () => random.int(faults.some((kind) => STORAGE_FAULTS.includes(kind)) ? 0 : 1, f)
   const count = byzantine === undefined ? drawn() : (byzantine.count ?? f)
-  // The first primaries are where a lie tells most.
-  const first = random.chance(0.5) ? 0 : random.int(0, replicas - 1)
+  // The first primary, and the first to make a NEW-VIEW, are where a lie tells most.
+  const first = random.int(0, random.chance(0.6) ? 1 : replicas - 1)
   return Array.from({ length: count }, (_, index) => ({
     replica: (first + index) % replicas,
     behaviours: byzantine?.behaviours ?? drawBehaviours(random),

@@ -70,6 +70,8 @@ export type SimReport = {
   /** Only under `trace`, or when it failed. */
   readonly lines: readonly string[]
   readonly simulatedMs: number
+  /** When the last request was over; null: never. */
+  readonly completeMs: number | null
   readonly batches: number
   readonly datagrams: number
   readonly happenings: Readonly<Record<string, number>>
@@ -109,6 +111,7 @@ function runOnce(options: SimOptions): SimReport {
     traceHash: world.trace.hash,
     lines: world.trace.lines,
     simulatedMs: world.queue.nowUs / 1000,
+    completeMs: simulation.completeMs,
     batches: simulation.height,
     datagrams: world.network.datagrams,
     happenings: world.happenings.snapshot(),

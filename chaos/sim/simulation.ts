@@ -8,6 +8,7 @@ import { PromiseCheck } from './check/promise-check.ts'
 import { ViewCheck } from './check/view-check.ts'
 import type { Checks } from './checks.ts'
 import { Clients } from './clients.ts'
+import { isSigned } from './core-crypto.ts'
 import { fastSuite, realSuite } from './crypto.ts'
 import { shorten } from './describe.ts'
 import { Disk } from './disk.ts'
@@ -38,6 +39,8 @@ export class Simulation {
   readonly world: World
   readonly machines: readonly Machine[]
   readonly clients: Clients
+  /** When the last request was over, in simulated time; null: not yet. */
+  completeMs: number | null = null
   readonly #checks: Checks
 
   constructor(args: {
@@ -63,7 +66,11 @@ export class Simulation {
     this.#checks = {
       history,
       promisesOf: (replica) => promises[replica] ?? null,
-      views: new ViewCheck(plan.replicas, liars),
+      views: new ViewCheck({
+        replicas: plan.replicas,
+        exempt: liars,
+        isSigned: (certificate) => isSigned(certificate, cast),
+      }),
       certified: new Certified({
         quorum: quorumOf(plan.replicas).quorum,
         checkpointInterval: plan.cluster.checkpointInterval,
@@ -89,7 +96,9 @@ export class Simulation {
       clients: this.clients,
       isAcknowledged: () => this.#checks.answers.isAcknowledged,
     })
-    this.#runUntil(() => this.clients.outstanding === 0, plan.faultsUntilMs)
+    if (this.#runUntil(() => this.clients.outstanding === 0, plan.faultsUntilMs)) {
+      this.completeMs = this.world.queue.nowUs / 1000
+    }
     this.#note('heals')
     nemesis.heal()
     this.#complete()
@@ -100,7 +109,10 @@ export class Simulation {
 
   #complete(): void {
     const completeBy = this.world.queue.nowUs / 1000 + COMPLETE_MS_MAX
-    if (this.#runUntil(() => this.clients.outstanding === 0, completeBy)) return
+    if (this.#runUntil(() => this.clients.outstanding === 0, completeBy)) {
+      this.completeMs ??= this.world.queue.nowUs / 1000
+      return
+    }
     throw new Violation(
       'stuck',
       `healed, and not complete: ${this.clients.describeOutstanding()}; ${this.#where()}`,

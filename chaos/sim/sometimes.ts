@@ -45,6 +45,7 @@ export const SOMETIMES = {
   'process paused': 'NC8',
   'clock jumped': 'NC8',
   'link flapped': 'VC5',
+  'primary cut off': 'VC4',
   'long absence': 'CP5',
   'session-down': 'CP5',
   'datagram damaged': 'AU2',

@@ -3,6 +3,7 @@ import { RESTARTS_MAX } from '../../chaos/experiments/crash-plan.ts'
 import { examples, wholeNumber } from '../arguments.ts'
 import type { ExitCode } from '../exit-code.ts'
 import { withScope } from '../scope.ts'
+import { define as defineAdversaries } from './experiment-adversaries.ts'
 import { REPLICAS_OPTION_MAX } from './limits.ts'
 
 const ITERATIONS_MAX = 10_000_000
@@ -26,7 +27,11 @@ export type ExperimentOptions = {
 }
 
 export function define(command: Command, exit: (code: ExitCode) => void): void {
-  command.addHelpText('after', examples('pbft experiment iterations --help'))
+  command.addHelpText(
+    'after',
+    examples('pbft experiment iterations --help', 'pbft experiment adversaries --help'),
+  )
+  defineAdversaries(command.command('adversaries'), exit)
   command
     .command('iterations')
     .description(

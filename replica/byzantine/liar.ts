@@ -20,10 +20,15 @@ export const instead = (
     ),
 })
 
-const replaced = (
+function replaced(
   send: Send,
   change: (message: Message, to: readonly PrincipalId[]) => readonly Message[],
-): readonly Send[] => change(send.message, send.to).map((message) => ({ ...send, message }))
+): readonly Send[] {
+  const told = change(send.message, send.to)
+  return told.length === 1 && told[0] === send.message
+    ? [send]
+    : told.map((message) => ({ ...send, message }))
+}
 
 /**
  * Those for whom `isFooled` holds get `lie(message)` instead, which is made once for all of them; null: they get nothing.

@@ -39,16 +39,26 @@ const newView = (of: readonly ViewChange[], headers: readonly Header[]): NewView
   signature: SIGNATURE,
 })
 
-/** Prepared: 3 at replica 0, 5 in two views, 4 nowhere. */
+const forged = (of: Header): Header => ({ ...of, signature: new Uint8Array(64) })
+
+/** Prepared: 3 at replica 0, 5 in two views, 4 nowhere; 6 by a certificate that nobody signed. */
 const VIEW_CHANGES = [
-  viewChange(0, 0, [header(0, 3, named('a')), header(0, 5, named('old'))]),
+  viewChange(0, 0, [
+    header(0, 3, named('a')),
+    header(0, 5, named('old')),
+    forged(header(1, 6, named('lie'))),
+  ]),
   viewChange(1, 2, []),
   viewChange(2, 1, [header(1, 5, named('b'))]),
 ]
 const ORDER = [header(2, 3, named('a')), header(2, 4, NULL_BATCH_DIGEST), header(2, 5, named('b'))]
 
 function told(message: NewView): () => void {
-  const check = new ViewCheck(4)
+  const check = new ViewCheck({
+    replicas: 4,
+    exempt: new Set(),
+    isSigned: ({ header }) => header.signature === SIGNATURE,
+  })
   for (const one of VIEW_CHANGES) check.onWire(one.replica, one)
   return () => check.onWire(message.replica, message)
 }
@@ -62,6 +72,7 @@ test('[VC2] an O without a prepared batch, with a gap, or of a lower view is cau
   for (const wrong of [
     [three, four],
     [three, five],
+    [three, four, five, header(2, 6, named('lie'))],
     [three, four, { ...five, digest: named('old') }],
     [header(2, 2, NULL_BATCH_DIGEST), ...ORDER],
   ]) {

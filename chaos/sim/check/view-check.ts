@@ -1,4 +1,4 @@
-import type { Header, Message, NewView, ViewChange } from '../../../protocol/messages.ts'
+import type { Header, Message, NewView, PreparedCertificate, ViewChange } from '../../../protocol/messages.ts'
 import { quorumOf } from '../../../protocol/quorum.ts'
 import { NULL_BATCH_DIGEST } from '../../../protocol/signing.ts'
 import type { Digest, ReplicaId } from '../../../protocol/types.ts'
@@ -8,21 +8,27 @@ import { Violation } from '../violation.ts'
 /** As many bodies are remembered; older ones no NEW-VIEW names any more. */
 const REMEMBERED_MAX = 4_096
 
-/**
- * [VC2] Every NEW-VIEW on the wire is computed again from the VIEW-CHANGEs that it names, by the rule's plain words. No
- * signature is looked at: nobody in a simulation forges one.
- */
+/** [VC1] Whether the PRE-PREPARE and all PREPAREs of a certificate were signed by who is named. */
+export type IsSigned = (certificate: PreparedCertificate) => boolean
+
+/** [VC2] Every NEW-VIEW on the wire is computed again from the VIEW-CHANGEs that it names, by the rule's plain words. */
 export class ViewCheck {
   readonly #quorum: number
   readonly #exempt: ReadonlySet<number>
+  readonly #isSigned: IsSigned
   /** By sender and digest: equal bodies of two senders have one digest. */
   readonly #viewChanges = new Map<string, ViewChange>()
   readonly #newViews = new Map<number, Digest>()
 
   /** NEW-VIEWs of `exempt`, who are made to lie in them, are for the replicas to find out. */
-  constructor(replicas: number, exempt: ReadonlySet<number> = new Set()) {
-    this.#quorum = quorumOf(replicas).quorum
-    this.#exempt = exempt
+  constructor(args: {
+    readonly replicas: number
+    readonly exempt: ReadonlySet<number>
+    readonly isSigned: IsSigned
+  }) {
+    this.#quorum = quorumOf(args.replicas).quorum
+    this.#exempt = args.exempt
+    this.#isSigned = args.isSigned
   }
 
   onWire(replica: ReplicaId, message: Message): void {
@@ -74,7 +80,7 @@ export class ViewCheck {
       }
       bodies.push(body)
     }
-    const wanted = orderOf(bodies)
+    const wanted = orderOf(bodies, this.#isSigned)
     const given = headers.map(({ seq, digest }: Header) => `${seq} ${digest.slice(0, 12)}`)
     if (headers.some((header) => header.view !== view)) return 'a header of another view'
     if (wanted.join() === given.join()) return null
@@ -85,8 +91,8 @@ export class ViewCheck {
 const nameOf = ({ replica, digest }: { readonly replica: ReplicaId; readonly digest: Digest }) =>
   `${replica} ${digest}`
 
-function orderOf(viewChanges: readonly ViewChange[]): string[] {
-  const entries = viewChanges.flatMap(({ prepared }) => prepared.map(({ header }) => header))
+function orderOf(viewChanges: readonly ViewChange[], isSigned: IsSigned): string[] {
+  const entries = viewChanges.flatMap(({ prepared }) => prepared.filter(isSigned).map(({ header }) => header))
   const low = Math.max(...viewChanges.map(({ lowWaterMark }) => lowWaterMark))
   const high = Math.max(low, ...entries.map(({ seq }) => seq))
   const wanted: string[] = []
