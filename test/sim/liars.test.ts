@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest'
-import { type SimOptions, simulate } from '../../chaos/sim/simulate.ts'
+import { type SimOptions, type SimReport, simulate } from '../../chaos/sim/simulate.ts'
 import { quorumOf } from '../../protocol/quorum.ts'
 import { BEHAVIOUR_NAMES, parseBehaviours } from '../../replica/byzantine/behaviour.ts'
 
-const SEEDS = [1, 2, 3, 4]
+const SEEDS = 16
 const SMALL = { clients: 4, requests: 40 }
 
 function lied(text: string, options: Omit<SimOptions, 'byzantine'> & { readonly count?: number }) {
@@ -31,10 +31,18 @@ describe('f+1 liars break agreement, and it is seen', () => {
   test.each([4, 7])('of %d', (replicas) => {
     const count = quorumOf(replicas).f + 1
     // It takes a liar as the primary, which is the seed's to draw.
-    const broken = SEEDS.map((seed) =>
+    const broken = firstFailure((seed) =>
       lied('equivocation; two-faced', { seed, replicas, faults: 'none', count }),
-    ).filter(({ failure }) => failure !== null)
-    expect(broken.map(({ failure }) => failure?.kind)).toContain('agreement')
-    expect(broken[0]?.failure?.message).toMatch(/seq \d+: \w+ is committed at replica \d, \w+ at another/)
+    )
+    expect(broken?.kind).toBe('agreement')
+    expect(broken?.message).toMatch(/seq \d+: \w+ is committed at replica \d, \w+ at another/)
   })
 })
+
+function firstFailure(run: (seed: number) => SimReport): SimReport['failure'] {
+  for (let seed = 1; seed <= SEEDS; seed++) {
+    const { failure } = run(seed)
+    if (failure !== null) return failure
+  }
+  return null
+}
