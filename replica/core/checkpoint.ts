@@ -146,13 +146,15 @@ export class Checkpoints {
 
   /**
    * The state after `seq` is held, and its root known. It is signed when that is above everything signed before (so
-   * also after a repair [CP6]), `mayVote` [D5], and nobody proved another state.
+   * also after a repair [CP6]), `mayVote` [D5], and nobody proved another state. Nothing is signed below h, since a
+   * restart forgets what was signed there.
    */
   onTaken(state: NamedState, { mayVote }: { mayVote: boolean }): void {
     this.#taking.delete(state.seq)
     this.#remember(state)
     this.#compare(state.seq)
-    if (mayVote && this.#divergence === null && state.seq > this.#lastOwn) this.#sign(state)
+    const isNew = state.seq > this.#lastOwn && state.seq >= (this.#stable?.seq ?? 0)
+    if (mayVote && this.#divergence === null && isNew) this.#sign(state)
     this.#settle()
   }
 
