@@ -3,7 +3,7 @@
  * `npm run layers` checks it; test/tidy/layers.test.ts does, too, and shows for each rule that it can fail.
  */
 
-const CORE_MAY_IMPORT = ['^replica/core/', '^protocol/(types|quorum|messages|operations)\\.ts$']
+const CORE_MAY_IMPORT = ['^replica/core/', '^protocol/(types|quorum|messages|operations|evidence)\\.ts$']
 const PRODUCTION = '^(protocol|replica|client|db|chaos|cli)/'
 
 module.exports = {

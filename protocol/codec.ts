@@ -17,6 +17,12 @@ import {
   replyFromFields,
   replyToFields,
 } from './codec/clients.ts'
+import {
+  evidenceFromFields,
+  evidenceToFields,
+  testimonyFromFields,
+  testimonyToFields,
+} from './codec/evidence.ts'
 import { type Malformed, totally } from './codec/malformed.ts'
 import { batchFrom, encodeBatch, requestFromFields, requestToFields } from './codec/requests.ts'
 import {
@@ -82,6 +88,8 @@ const TYPE = {
   partitions: 20,
   'fetch-history': 21,
   history: 22,
+  testimony: 23,
+  evidence: 24,
 } as const satisfies Readonly<Record<MessageType, number>>
 
 export const encodeMessage = (message: Message): Uint8Array =>
@@ -127,6 +135,10 @@ function messageToFields(message: Message): unknown[] {
       return [message.upTo]
     case 'history':
       return historyToFields(message)
+    case 'testimony':
+      return testimonyToFields(message)
+    case 'evidence':
+      return evidenceToFields(message)
     case 'inspect':
       return [message.nonce]
     case 'inspection':
@@ -192,6 +204,10 @@ function messageFromFields(fields: Reader): Message {
       return fetchHistoryFromFields(fields)
     case TYPE.history:
       return historyFromFields(fields)
+    case TYPE.testimony:
+      return testimonyFromFields(fields)
+    case TYPE.evidence:
+      return evidenceFromFields(fields)
     case TYPE.inspect:
       return { type: 'inspect', nonce: fields.uint48() }
     case TYPE.inspection:

@@ -16,6 +16,8 @@ const reportSchema = v.object({
   peers: v.array(v.number()),
   /** [D5] It lost its vote log and does not vote yet. */
   isAmnesiac: v.boolean(),
+  /** [EV3] Of whom it keeps proof that they lied: what they signed, and the file on its host. */
+  accused: v.array(v.object({ replica: v.number(), of: v.string(), file: v.string() })),
   /** [CP4] The state that it fetches; null when it fetches none. */
   transfer: v.nullable(v.object({ seq: v.number() })),
   /** View changes that it took part in, and views that it entered. */

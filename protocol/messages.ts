@@ -193,6 +193,20 @@ export type History = {
   readonly entries: readonly LedgerEntry[]
 }
 
+/** [EV1] What a signature can accuse of: the types of which a correct replica signs one for each place. */
+export type AccountableType = 'pre-prepare' | 'prepare' | 'commit' | 'checkpoint'
+export type AccountableStatement = Statement & { readonly type: AccountableType; readonly signer: ReplicaId }
+export type AccountableClaim = { readonly statement: AccountableStatement; readonly signature: Uint8Array }
+
+/** [EV3] What `claim.statement.signer` told the sender, for the receiver to compare with what it was told. */
+export type Testimony = { readonly type: 'testimony'; readonly claim: AccountableClaim }
+/** [EV1] Two statements that no correct replica signs both, of one signer, in the order of `evidenceOf`. */
+export type Evidence = {
+  readonly type: 'evidence'
+  readonly accused: ReplicaId
+  readonly claims: readonly [AccountableClaim, AccountableClaim]
+}
+
 /** A client's question how a replica is; answered by its runtime, not by the protocol. */
 export type Inspect = { readonly type: 'inspect'; readonly nonce: number }
 /** `report` is JSON text: see `ReplicaReport` in inspection.ts. */
@@ -219,6 +233,8 @@ export type Message =
   | Partitions
   | FetchHistory
   | History
+  | Testimony
+  | Evidence
   | Inspect
   | Inspection
 

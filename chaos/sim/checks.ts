@@ -1,6 +1,7 @@
 import type { ReplicaId } from '../../protocol/types.ts'
 import type { AnswerCheck } from './check/answer-check.ts'
 import type { Certified } from './check/certified.ts'
+import type { EvidenceCheck } from './check/evidence-check.ts'
 import type { HistoryCheck } from './check/history-check.ts'
 import type { PromiseCheck } from './check/promise-check.ts'
 import type { ViewCheck } from './check/view-check.ts'
@@ -13,6 +14,7 @@ export type Checks = {
   readonly promisesOf: (replica: ReplicaId) => PromiseCheck | null
   readonly views: ViewCheck
   readonly certified: Certified
+  readonly evidence: EvidenceCheck
   readonly answers: AnswerCheck
   readonly observer: Observer
   /** No client waits for anything. */

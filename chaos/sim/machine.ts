@@ -1,3 +1,4 @@
+import type { Evidence } from '../../protocol/messages.ts'
 import { type ReplicaId, replicaId } from '../../protocol/types.ts'
 import { adversaryOf } from '../../replica/byzantine/adversary.ts'
 import type { Behaviour } from '../../replica/byzantine/behaviour.ts'
@@ -35,6 +36,8 @@ export class Machine {
   halted: string | null = null
   /** What its database held before it was lost; until it is back, nothing there says what is durable. */
   #lostSeq = 0
+  /** [EV3] What its replica keeps against others. */
+  readonly evidence: Evidence[] = []
   /** How far it executed while rows were wrong. */
   #wrongUpTo = 0
   /** A row was changed by hand and the replica has not repaired it. */

@@ -41,6 +41,10 @@ export class Observer {
         if (what.how === 'votes' && at.isAwaited) this.#count('unprepared commit')
         if (this.#isIdle() && what.how !== 'votes') this.#count('idle catch-up')
         return
+      case 'evidence':
+        return this.#count(
+          `evidence: ${what.evidence.claims.map(({ statement }) => statement.type).join(' and ')}`,
+        )
       case 'rejected':
         return this.#count(`rejected ${what.code}`)
       case 'proposed':

@@ -9,6 +9,7 @@ import type { VoteRecord } from '../../replica/core/vote-record.ts'
 import type { Packet } from '../../replica/runtime/adversary.ts'
 import { Engine } from '../../replica/runtime/engine.ts'
 import { checkCut, checkReply, provenUpTo } from './check/durability-check.ts'
+import type { EvidenceCheck } from './check/evidence-check.ts'
 import type { PromiseCheck } from './check/promise-check.ts'
 import type { ViewCheck } from './check/view-check.ts'
 import type { Checks } from './checks.ts'
@@ -36,6 +37,7 @@ export class ReplicaProcess extends Host {
   readonly #checks: Checks | null
   readonly #observer: Observer
   readonly #views: ViewCheck
+  readonly #evidence: EvidenceCheck
   readonly #promises: PromiseCheck | null
   readonly #sabotage: Sabotage
   readonly #timers = new Map<TimerName, number>()
@@ -60,6 +62,7 @@ export class ReplicaProcess extends Host {
     this.#checks = machine.adversary === null ? checks : null
     this.#observer = checks.observer
     this.#views = checks.views
+    this.#evidence = checks.evidence
     this.#sabotage = sabotage
     this.#promises = checks.promisesOf(replica)
     this.#log = new SimVoteLog({
@@ -76,7 +79,15 @@ export class ReplicaProcess extends Host {
     const nextIncarnation = EPOCH_US + Math.floor(clock.nowMs * 1000)
     const { servedFrom } = disk
     this.#core = this.#guarded(() =>
-      ReplicaCore.recover({ config, crypto, votes, database: state, nextIncarnation, servedFrom }),
+      ReplicaCore.recover({
+        config,
+        crypto,
+        votes,
+        database: state,
+        nextIncarnation,
+        servedFrom,
+        evidence: [...machine.evidence],
+      }),
     )
     this.#engine = this.#engineOn()
     if (state.lastExecuted > 0 && votes.length > 0 && provenUpTo(votes) < state.lastExecuted) {
@@ -137,6 +148,10 @@ export class ReplicaProcess extends Host {
       readCommitted: (effect) => this.#readCommitted(effect),
       state: (effect) => this.#executor.state(effect),
       collectGarbage: (upTo) => this.#cut(upTo),
+      keepEvidence: (evidence) => {
+        this.#machine.evidence.push(evidence)
+        this.#evidence.onKept(this.replica, evidence)
+      },
       setTimer: (timer, ms) => this.#setTimer(timer, ms),
       stopTimer: (timer) => {
         this.#timers.delete(timer)
@@ -226,6 +241,7 @@ export class ReplicaProcess extends Host {
   #send(to: readonly PrincipalId[], message: Message): void {
     if (to.length === 0) return
     this.#promises?.onWire(message)
+    this.#checks?.evidence.onWire(this.replica, message)
     this.#views.onWire(this.replica, message)
     this.#checks?.certified.onWire(this.replica, message)
     if (message.type === 'reply' && this.#checks !== null && !this.#machine.isTampered) {

@@ -3,6 +3,7 @@ import { replicaId } from '../../protocol/types.ts'
 import { formatBehaviours } from '../../replica/byzantine/behaviour.ts'
 import { AnswerCheck } from './check/answer-check.ts'
 import { Certified } from './check/certified.ts'
+import { EvidenceCheck } from './check/evidence-check.ts'
 import { HistoryCheck } from './check/history-check.ts'
 import { PromiseCheck } from './check/promise-check.ts'
 import { ViewCheck } from './check/view-check.ts'
@@ -75,6 +76,7 @@ export class Simulation {
         quorum: quorumOf(plan.replicas).quorum,
         checkpointInterval: plan.cluster.checkpointInterval,
       }),
+      evidence: new EvidenceCheck({ cast, liars, happenings }),
       answers: new AnswerCheck(history),
       observer: new Observer(this.world, isIdle),
       isIdle,

@@ -40,6 +40,7 @@ export const SOMETIMES = {
   'tampered row met by a write': 'CP6',
   'tampered row found by a scrub': 'CP6',
   repaired: 'CP6',
+  'liar accused': 'EV3',
   'failpoint struck': 'D1',
   'failpoint pair': 'D1',
   'process paused': 'NC8',

@@ -4,6 +4,7 @@ export type ViolationKind =
   | 'executed-twice'
   | 'money'
   | 'promise-broken'
+  | 'false-evidence'
   | 'not-durable'
   | 'wrong-answer'
   | 'stale-read'

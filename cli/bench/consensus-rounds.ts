@@ -152,6 +152,7 @@ function makeCore(id: number, replicas: number): ReplicaCore {
     },
     nextIncarnation: 1,
     servedFrom: 0 as Seq,
+    evidence: [],
   })
 }
 

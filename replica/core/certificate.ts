@@ -21,6 +21,10 @@ export class Certificate<D extends string = Digest> {
     return this.#votes.size === 0
   }
 
+  of(replica: ReplicaId): (Vote & { readonly digest: D }) | undefined {
+    return this.#votes.get(replica)
+  }
+
   has(replica: ReplicaId): boolean {
     return this.#votes.has(replica)
   }

@@ -1,4 +1,4 @@
-import type { Checkpoint } from '../../protocol/messages.ts'
+import type { AccountableClaim, Checkpoint } from '../../protocol/messages.ts'
 import type { LogPosition, PrincipalId, ReplicaId, Seq } from '../../protocol/types.ts'
 import {
   CheckpointVotes,
@@ -8,7 +8,7 @@ import {
   type WeakState,
 } from './checkpoint-votes.ts'
 import { type CoreConfig, type CoreCrypto, peersOf } from './config.ts'
-import type { CheckId, Claim } from './effect.ts'
+import type { CheckId } from './effect.ts'
 import type { Execution } from './execution.ts'
 import type { SlotLog } from './log.ts'
 import type { Outbox } from './outbox.ts'
@@ -22,7 +22,13 @@ export type Divergence = { readonly seq: Seq; readonly differs: 'rows' | 'histor
 /** Repairs in a row that a quorum contradicts again, before this replica stops: it computes other results. */
 const REPAIRS_MAX = 3
 
-export const checkpointClaim = ({ seq, stateRoot, chain, replica, signature }: Checkpoint): Claim => ({
+export const checkpointClaim = ({
+  seq,
+  stateRoot,
+  chain,
+  replica,
+  signature,
+}: Checkpoint): AccountableClaim => ({
   statement: { type: 'checkpoint', view: 0, seq, signer: replica, digests: [stateRoot, chain] },
   signature,
 })
@@ -215,6 +221,11 @@ export class Checkpoints {
       this.#settle()
     } else this.#outbox.reject(from, 'bad-signature')
     return true
+  }
+
+  /** [EV3] What `replica` signed for `seq`, verified, as far as it is still here. */
+  signedBy(replica: ReplicaId, seq: Seq): Checkpoint | undefined {
+    return this.#votes.of(replica, seq)
   }
 
   /** True for exactly this one, verified before. */

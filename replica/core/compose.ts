@@ -1,4 +1,6 @@
+import type { Evidence } from '../../protocol/messages.ts'
 import type { Seq, View } from '../../protocol/types.ts'
+import { Accusations } from './accusations.ts'
 import { Amnesia } from './amnesia.ts'
 import { Answers } from './answers.ts'
 import { Batcher } from './batcher.ts'
@@ -45,6 +47,8 @@ export type RecoverArgs = {
   readonly nextIncarnation: number
   /** Committed batches above this may be in the vote log. */
   readonly servedFrom: Seq
+  /** [EV3] What was kept before, verified. */
+  readonly evidence: readonly Evidence[]
 }
 
 /** [D1] A core that stands by everything its log says: its votes, its numbers, its views, its CHECKPOINTs. */
@@ -112,6 +116,8 @@ export function recoverParts(args: RecoverArgs): CoreParts {
     const { seq, stateRoot, chain, signature } = record
     checkpoints.restoreOwn({ type: 'checkpoint', seq, stateRoot, chain, replica: config.self, signature })
   }
+  const { evidence } = args
+  const accusations = new Accusations({ config, outbox, log, normalCase, checkpoints, evidence })
   const bodies = new Bodies({ config, outbox, log, normalCase })
   const viewChanges = new ViewChanges({ config, outbox, checkpoints, incarnations })
   const decision = new OrderDecision({ config, outbox })
@@ -157,6 +163,7 @@ export function recoverParts(args: RecoverArgs): CoreParts {
     batcher,
     bodies,
     checkpoints,
+    accusations,
     views,
     source,
     transfer,

@@ -1,5 +1,6 @@
-import type { Message } from '../../protocol/messages.ts'
+import type { Evidence, Message } from '../../protocol/messages.ts'
 import { assertNever, isReplica, type PrincipalId, type ReplicaId, type Seq } from '../../protocol/types.ts'
+import type { Accusations } from './accusations.ts'
 import type { Amnesia } from './amnesia.ts'
 import type { Answers } from './answers.ts'
 import type { Batcher } from './batcher.ts'
@@ -41,6 +42,7 @@ export type CoreParts = {
   readonly batcher: Batcher
   readonly bodies: Bodies
   readonly checkpoints: Checkpoints
+  readonly accusations: Accusations
   readonly views: Views
   readonly source: StateSource
   readonly transfer: StateTransfer
@@ -90,6 +92,11 @@ export class ReplicaCore {
       transfer: transfer.target,
       timeoutMs: timer.lengthMs,
     }
+  }
+
+  /** [EV3] What is held against others. */
+  get evidence(): readonly Evidence[] {
+    return this.#parts.accusations.evidence
   }
 
   /** `nowMs` never goes back within a process. */
@@ -158,6 +165,7 @@ export class ReplicaCore {
       case 'committed-read':
         return this.#onCommittedRead(event)
       case 'session-up':
+        this.#parts.accusations.onSessionUp(event.peer)
         return catchUp.onSessionUp(event.peer)
       case 'session-down':
         return catchUp.onSessionDown(event.peer)
@@ -189,6 +197,7 @@ export class ReplicaCore {
 
   #onMessage(from: PrincipalId, message: Message): void {
     const { batcher, checkpoints, catchUp, reads, outbox, views, bodies, source, transfer } = this.#parts
+    const { accusations } = this.#parts
     switch (message.type) {
       case 'request':
         return batcher.onRequest(from, message)
@@ -197,14 +206,18 @@ export class ReplicaCore {
       case 'commit':
         return this.#onOrdering(from, message)
       case 'checkpoint':
+        accusations.onCheckpoint(from, message)
         return checkpoints.onCheckpoint(from, message)
       case 'view-change':
+        accusations.onViewChange(from, message)
         return views.onViewChange(from, message)
       case 'new-view':
+        accusations.onNewView(from, message)
         return views.onNewView(from, message)
       case 'status':
         return this.#onStatus(from, message)
       case 'committed':
+        accusations.onCommitted(from, message)
         return catchUp.onCommitted(from, message)
       case 'fetch-batch':
         return bodies.onFetch(from, message)
@@ -213,6 +226,7 @@ export class ReplicaCore {
       case 'fetch-checkpoint':
         return source.onFetchCheckpoint(from, message)
       case 'state-offer':
+        accusations.onCheckpoint(from, message.checkpoint)
         return transfer.onOffer(from, message)
       case 'fetch-partitions':
         return source.onFetchPartitions(from, message)
@@ -222,6 +236,10 @@ export class ReplicaCore {
         return source.onFetchHistory(from, message)
       case 'history':
         return transfer.onHistory(from, message)
+      case 'testimony':
+        return accusations.onTestimony(from, message)
+      case 'evidence':
+        return accusations.onEvidence(from, message)
       case 'read':
         return reads.onRead(from, message)
       // Replies to this replica's own RECOVER: it learns of it by executing it.
@@ -240,11 +258,12 @@ export class ReplicaCore {
     from: PrincipalId,
     message: Extract<Message, { type: 'pre-prepare' | 'prepare' | 'commit' }>,
   ): void {
-    const { normalCase, views, amnesia, early, outbox } = this.#parts
+    const { normalCase, views, amnesia, early, outbox, accusations } = this.#parts
     if (!amnesia.isVoting) return outbox.reject(from, 'amnesiac')
     const view = viewOf(message)
     if (view > views.view && view >= views.highestViewChange && isReplica(from))
       return early.keep(from, message)
+    accusations.onOrdering(from, message)
     switch (message.type) {
       case 'pre-prepare':
         return normalCase.onPrePrepare(from, message)
@@ -259,22 +278,24 @@ export class ReplicaCore {
     const { amnesia, catchUp, config, outbox, source } = this.#parts
     if (from >= config.quorum.n) return outbox.reject(from, 'not-own-vote')
     amnesia.onStatus(from as ReplicaId, message)
+    if (message.checkpoint !== null) this.#parts.accusations.onCheckpoint(from, message.checkpoint)
     catchUp.onStatus(from, message, outbox.nowMs)
     source.onStatus(from as ReplicaId, message)
   }
 
   #onVerified(check: CheckId, valid: readonly boolean[]): void {
-    const { normalCase, batcher, checkpoints, catchUp, views, transfer } = this.#parts
-    const owners = [normalCase, batcher, checkpoints, catchUp, views, transfer]
+    const { normalCase, batcher, checkpoints, catchUp, views, transfer, accusations } = this.#parts
+    const owners = [normalCase, batcher, checkpoints, catchUp, views, transfer, accusations]
     if (!owners.some((owner) => owner.onVerified(check, valid)))
       throw new Error(`nobody asked for check ${check}`)
   }
 
   #onTimeout(timer: TimerName): void {
-    const { catchUp, amnesia, bodies, source, transfer } = this.#parts
+    const { catchUp, amnesia, bodies, source, transfer, accusations } = this.#parts
     switch (timer) {
       case 'status':
         amnesia.onTick()
+        accusations.onTick()
         bodies.onTick()
         source.onTick()
         return catchUp.onTimeout()

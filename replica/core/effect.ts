@@ -1,5 +1,6 @@
 import type {
   Batch,
+  Evidence,
   LedgerEntry,
   Message,
   Partition,
@@ -92,6 +93,8 @@ export type Effect =
   | { readonly type: 'stage-history'; readonly entries: readonly LedgerEntry[] }
   | { readonly type: 'install-transfer' }
   | { readonly type: 'cancel-transfer' }
+  /** [EV3] To be kept over restarts, and given to the next `recover`; at most one for each accused. */
+  | { readonly type: 'keep-evidence'; readonly evidence: Evidence }
   | { readonly type: 'set-timer'; readonly timer: TimerName; readonly ms: number }
   | { readonly type: 'stop-timer'; readonly timer: TimerName }
   | { readonly type: 'observe'; readonly what: Observation }
@@ -150,4 +153,6 @@ export type Observation =
   | { readonly kind: 'tampered' | 'repaired'; readonly rows: readonly RowMismatch[] }
   /** [D5] */
   | { readonly kind: 'amnesiac-recovering' | 'amnesiac-votes-again'; readonly incarnation: number }
+  /** [EV3] Verified here, and new. */
+  | { readonly kind: 'evidence'; readonly evidence: Evidence }
   | { readonly kind: 'rejected'; readonly code: RejectionCode; readonly from: PrincipalId }

@@ -24,6 +24,8 @@ export const bundlePaths = (directory: string) => ({
   cluster: join(directory, 'cluster.json'),
   private: join(directory, 'private.json'),
   votes: join(directory, 'votes'),
+  /** [EV3] Proof against others, a file for each. */
+  evidence: join(directory, 'evidence'),
   pid: join(directory, 'replica.pid'),
   log: join(directory, 'replica.log'),
   /** With `--trace`: messages around view changes. */

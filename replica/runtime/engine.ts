@@ -1,4 +1,4 @@
-import type { Message } from '../../protocol/messages.ts'
+import type { Evidence, Message } from '../../protocol/messages.ts'
 import type { LogPosition, PrincipalId, Seq } from '../../protocol/types.ts'
 import { assertNever } from '../../protocol/types.ts'
 import type { Claim, Effect, Fault, Observation, TimerName } from '../core/effect.ts'
@@ -39,6 +39,7 @@ export type Ports = {
   readonly readCommitted: (effect: Extract<Effect, { type: 'read-committed' }>) => void
   readonly state: (effect: StateEffect) => void
   readonly collectGarbage: (upTo: Seq) => void
+  readonly keepEvidence: (evidence: Evidence) => void
   readonly setTimer: (timer: TimerName, ms: number) => void
   readonly stopTimer: (timer: TimerName) => void
   readonly observe: (what: Observation) => void
@@ -151,6 +152,8 @@ export class Engine {
         return ports.state(effect)
       case 'collect-garbage':
         return ports.collectGarbage(effect.upTo)
+      case 'keep-evidence':
+        return ports.keepEvidence(effect.evidence)
       case 'set-timer':
         return ports.setTimer(effect.timer, effect.ms)
       case 'stop-timer':

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import { describeEvidence } from '../../protocol/evidence.ts'
 import type { Seq } from '../../protocol/types.ts'
 import type { Observation } from '../core/effect.ts'
 import type { RowMismatch } from '../core/event.ts'
@@ -62,6 +63,11 @@ export class Journal {
           log.warn({ kind: what.kind, row }, `repaired from the other replicas: ${describeRow(row)}`)
         }
         return
+      case 'evidence': {
+        const { accused } = what.evidence
+        const of = describeEvidence(what.evidence)
+        return log.warn({ kind: what.kind, accused, of }, `replica ${accused} signed ${of}: proof is kept`)
+      }
       case 'view-change-started':
       case 'view-entered':
       case 'transfer-started':

@@ -31,6 +31,9 @@ export class Meters {
       case 'repaired':
         this.count(`${what.kind}-rows`, what.rows.length)
         break
+      case 'evidence':
+        this.count(what.kind)
+        break
       case 'transfer-installed':
       case 'transfer-source-replaced':
         this.count(what.kind)

@@ -7,19 +7,20 @@ import { ConfigError, logWindowOf } from '../../protocol/config.ts'
 import { sodiumVerifier } from '../../protocol/crypto.ts'
 import type { RunningEndpoint } from '../../protocol/endpoint-driver.ts'
 import type { ReplicaReport } from '../../protocol/inspection.ts'
-import type { Message } from '../../protocol/messages.ts'
+import type { Evidence, Message } from '../../protocol/messages.ts'
 import { isReplica, type PrincipalId, type ReplicaId, replicaId, type Seq } from '../../protocol/types.ts'
 import { ReplicaCore } from '../core/core.ts'
 import type { Effect, Observation } from '../core/effect.ts'
 import type { DatabaseState, Event } from '../core/event.ts'
 import { Disguise, type MakeAdversary, type Packet } from './adversary.ts'
-import type { Bundle } from './bundle.ts'
+import { type Bundle, bundlePaths } from './bundle.ts'
 import { openChannel } from './channel.ts'
 import type { ControlAnswer, Controls } from './control.ts'
 import { coreConfigOf, coreCryptoOf } from './core-wiring.ts'
 import type { ReplicaDatabase } from './database.ts'
 import { type Intervals, readDatabase } from './database-state.ts'
 import { Engine, type Ports } from './engine.ts'
+import { EvidenceFiles } from './evidence-files.ts'
 import { Executor } from './executor.ts'
 import type { FailpointHook } from './failpoints.ts'
 import { Journal } from './journal.ts'
@@ -85,6 +86,7 @@ export class Replica {
   readonly #timers: Timers
   readonly #self: ReplicaId
   readonly #disguise: Disguise | undefined
+  readonly #evidence: EvidenceFiles
   readonly #startedMs = performance.now()
   #parts: Parts | undefined
   #endpoint: RunningEndpoint | undefined
@@ -107,6 +109,11 @@ export class Replica {
     this.#self = replicaId(args.bundle.own.id)
     this.#principals = new Principals(args.bundle.genesis)
     this.#disguise = this.#disguiseOf(args.options)
+    this.#evidence = new EvidenceFiles({
+      directory: bundlePaths(args.bundle.directory).evidence,
+      genesis: args.bundle.genesis,
+      onNotice: args.options.onNotice,
+    })
     this.#store = new PostgresStore({
       url: args.database.url,
       genesis: args.bundle.genesis,
@@ -139,7 +146,7 @@ export class Replica {
   /** Recovers the core, opens the socket and starts. */
   async serve(): Promise<void> {
     const database = await readDatabase(this.#store, this.#intervals)
-    const parts = this.#assemble(database)
+    const parts = this.#assemble(database, await this.#evidence.load())
     this.#parts = parts
     const { log, stats } = this.#votes
     log.onPersisted = (upTo) => this.#attempt(() => parts.engine.onPersisted(upTo))
@@ -159,7 +166,7 @@ export class Replica {
     parts.executor.start()
   }
 
-  #assemble(database: DatabaseState): Parts {
+  #assemble(database: DatabaseState, evidence: readonly Evidence[]): Parts {
     const executor = this.#executor(database.lastExecuted)
     const onEvent = (event: Event) => this.#enqueue(event)
     const guard = (work: Promise<void>) => this.#guard(work)
@@ -181,6 +188,7 @@ export class Replica {
       // [D5] Above every incarnation that this replica had, on a clock that is not set back.
       nextIncarnation: this.#clock.wallClockUs(),
       servedFrom: this.#votes.log.servedFrom(),
+      evidence,
     })
     const engine = new Engine(core, this.#ports({ executor, state }))
     const journal = new Journal({
@@ -232,6 +240,7 @@ export class Replica {
       readCommitted: (effect) => this.#guard(this.#readCommitted(effect)),
       state: (effect) => state.perform(effect),
       collectGarbage: (upTo) => this.#guard(this.#cut(upTo)),
+      keepEvidence: (evidence) => this.#guard(this.#evidence.keep(evidence)),
       setTimer: (timer, ms) => this.#timers.set(timer, ms),
       stopTimer: (timer) => this.#timers.stop(timer),
       observe: (what) => this.#observe(what),
@@ -382,6 +391,7 @@ export class Replica {
       replica: this.#self,
       startedMs: this.#startedMs,
       position: parts.core.position,
+      evidence: this.#evidence.listed(parts.core.evidence),
       peers: peers.filter((id) => endpoint.isUp(replicaId(id))),
       database: this.#database,
       databaseConnected: parts.executor.connected,

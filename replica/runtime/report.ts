@@ -12,6 +12,7 @@ export function reportOf(args: {
   readonly peers: readonly number[]
   readonly database: ReplicaDatabase
   readonly databaseConnected: boolean
+  readonly evidence: ReplicaReport['accused']
   readonly meters: Meters
   readonly channelCounters: Readonly<Record<string, number>>
 }): ReplicaReport {
@@ -30,6 +31,7 @@ export function reportOf(args: {
     lowWaterMark: position.lowWaterMark,
     peers: [...args.peers],
     isAmnesiac: position.isAmnesiac,
+    accused: args.evidence,
     transfer: position.transfer === null ? null : { seq: position.transfer },
     viewChanges: { ...meters.viewChanges },
     database: {

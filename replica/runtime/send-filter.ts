@@ -22,6 +22,8 @@ const SENT: Record<Exclude<MessageType, 'read' | 'inspect' | 'inspection'>, true
   partitions: true,
   'fetch-history': true,
   history: true,
+  testimony: true,
+  evidence: true,
 }
 
 export type Droppable = keyof typeof SENT

@@ -1,3 +1,4 @@
+import { describeEvidence } from '../../protocol/evidence.ts'
 import type {
   Header,
   Message,
@@ -67,6 +68,12 @@ export function tellMessage(message: Message): string {
       return `fetch-history up-to=${message.upTo}`
     case 'history':
       return `history up-to=${message.upTo} entries=${message.entries.length}`
+    case 'testimony': {
+      const { type, view, seq, signer, digests } = message.claim.statement
+      return `testimony ${type} of r${signer} ${at({ view, seq })} ${short(digests[0] ?? NULL_BATCH.digest)}`
+    }
+    case 'evidence':
+      return `evidence against r${message.accused}: ${describeEvidence(message)}`
     case 'reply':
       return `reply ${tellReply(message)}`
     case 'read':

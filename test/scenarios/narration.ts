@@ -1,3 +1,4 @@
+import { describeEvidence } from '../../protocol/evidence.ts'
 import type { PrincipalId } from '../../protocol/types.ts'
 import { assertNever, isDigest } from '../../protocol/types.ts'
 import type { Claim, Effect, Observation } from '../../replica/core/effect.ts'
@@ -35,6 +36,8 @@ export function tellObservation(what: Observation): string {
     case 'amnesiac-recovering':
     case 'amnesiac-votes-again':
       return `${what.kind} incarnation=${what.incarnation}`
+    case 'evidence':
+      return `evidence against ${nameOf(what.evidence.accused)}: ${describeEvidence(what.evidence)}`
     case 'rejected':
       return `rejected ${what.code} from=${nameOf(what.from)}`
     default:
@@ -79,6 +82,7 @@ export function tellWork(effect: Effect): string | null {
     case 'execute':
     case 'read-state':
     case 'read-committed':
+    case 'keep-evidence':
     case 'set-timer':
     case 'stop-timer':
     case 'observe':

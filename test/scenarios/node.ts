@@ -1,6 +1,6 @@
 import type { MemoryStore } from '../../db/memory-store.ts'
 import type { Genesis } from '../../protocol/config.ts'
-import type { Message } from '../../protocol/messages.ts'
+import type { Evidence, Message } from '../../protocol/messages.ts'
 import {
   assertNever,
   type LogPosition,
@@ -46,6 +46,8 @@ export class Node {
   readonly #genesis: Genesis
   readonly #ports: NodePorts
   readonly #audit = new VoteAudit()
+  /** Kept beside the vote log. */
+  readonly #evidence: Evidence[] = []
   #core: ReplicaCore | null = null
   #halted = false
   #durable = 0
@@ -87,6 +89,7 @@ export class Node {
       database,
       nextIncarnation: clock,
       servedFrom: disk.servedFrom,
+      evidence: [...this.#evidence],
     })
     this.dispatch({ type: 'start' })
     const { lastExecuted } = database
@@ -208,6 +211,9 @@ export class Node {
       case 'install-transfer':
       case 'cancel-transfer':
         return this.#do('transfer', () => this.database.state(effect))
+      case 'keep-evidence':
+        this.#evidence.push(effect.evidence)
+        return
       case 'set-timer':
         this.timers.set(effect.timer, this.#ports.nowMs() + effect.ms)
         return

@@ -48,5 +48,6 @@ export function recoveredCore(on: {
     database,
     nextIncarnation: 1,
     servedFrom: seq(0),
+    evidence: [],
   })
 }

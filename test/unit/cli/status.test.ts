@@ -14,6 +14,7 @@ const report = (replica: number, view: number, replicas: number): ReplicaReport 
   lowWaterMark: 0,
   peers: [],
   isAmnesiac: false,
+  accused: [],
   transfer: null,
   viewChanges: { started: 0, entered: 0 },
   database: { url: '', connected: true, pid: null },

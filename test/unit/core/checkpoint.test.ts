@@ -37,7 +37,7 @@ test('[CP1] no second CHECKPOINT for a seq, and none below the last', () => {
   expect(party.of('persist').filter(({ record }) => record.kind === 'checkpoint')).toHaveLength(1)
 })
 
-test('[CP1] none below h: a restart forgets what was signed there', () => {
+test('[CP1] [EV1] none below h: a restart forgets what was signed there', () => {
   const party = new Party(0, { seq: 2 * K })
   party.checkpoints.admit([1, 2, 3].map((from) => checkpointOf(from, stateAt(2 * K))))
   party.run()

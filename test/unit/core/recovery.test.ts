@@ -29,6 +29,7 @@ function recover(cluster: Harness, overrides: { votes?: VoteRecord[]; database?:
     database: { ...node.database.connect(), ...overrides.database },
     nextIncarnation: 1,
     servedFrom: seq(0),
+    evidence: [],
   })
   return { core, effects: core.step({ type: 'start' }, 0) }
 }

@@ -13,6 +13,7 @@ export const reportOf = (replica: number, fields: Partial<ReplicaReport> = {}): 
   lowWaterMark: 0,
   peers: [],
   isAmnesiac: false,
+  accused: [],
   transfer: null,
   viewChanges: { started: 0, entered: 0 },
   database: { url: '', connected: true, pid: null },

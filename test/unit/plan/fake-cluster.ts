@@ -129,6 +129,7 @@ export class FakeCluster implements StruckCluster {
       lowWaterMark: 0,
       peers: [],
       isAmnesiac: false,
+      accused: [],
       transfer: null,
       viewChanges: { started: 0, entered: 0 },
       database: { url: '', connected: true, pid: null },

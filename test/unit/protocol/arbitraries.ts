@@ -7,9 +7,12 @@ import {
   type ViewChangeBody,
 } from '../../../protocol/codec.ts'
 import { digestOf } from '../../../protocol/crypto.ts'
+import { evidenceOf } from '../../../protocol/evidence.ts'
 import type {
+  AccountableClaim,
   Batch,
   Checkpoint,
+  Evidence,
   Header,
   LedgerEntry,
   Message,
@@ -22,9 +25,11 @@ import type {
 import type { Operation, SimpleOperation } from '../../../protocol/operations.ts'
 import { batchOf } from '../../../protocol/signing.ts'
 import {
+  type Digest,
   digestFromBytes,
   lane,
   principalId,
+  type ReplicaId,
   replicaId,
   requestNumber,
   seq,
@@ -178,6 +183,44 @@ const entryArb: fc.Arbitrary<LedgerEntry> = fc.record({
   transfers: fc.uint8Array({ maxLength: 100 }),
 })
 
+const claimArb = (signer: ReplicaId): fc.Arbitrary<AccountableClaim> =>
+  fc.record({
+    statement: fc.oneof(
+      fc.record({
+        type: fc.constantFrom('pre-prepare' as const, 'prepare' as const, 'commit' as const),
+        view: integer,
+        seq: integer,
+        signer: fc.constant(signer),
+        digests: fc.tuple(digestArb),
+      }),
+      fc.record({
+        type: fc.constant('checkpoint' as const),
+        view: fc.constant(0),
+        seq: integer,
+        signer: fc.constant(signer),
+        digests: fc.tuple(digestArb, digestArb),
+      }),
+    ),
+    signature: signatureArb,
+  })
+const otherThan = (digest: Digest): Digest => digestOf(Buffer.from(digest, 'hex'))
+const evidenceArb: fc.Arbitrary<Evidence> = fc
+  .tuple(
+    replicaArb.chain((signer) => claimArb(signer)),
+    digestArb,
+    signatureArb,
+  )
+  .map(([claim, digest, signature]) => {
+    const [first, ...rest] = claim.statement.digests
+    const statement = {
+      ...claim.statement,
+      digests: [digest === first ? otherThan(digest) : digest, ...rest],
+    }
+    const evidence = evidenceOf(claim, { statement, signature })
+    if (evidence === null) throw new Error('two digests at one place contradict each other')
+    return evidence
+  })
+
 const nonceArb = fc.nat({ max: 2 ** 31 - 1 }).map((low) => low * 2 ** 17)
 const bitmapArb = fc.uint8Array({ maxLength: 40 })
 
@@ -266,6 +309,11 @@ const ARBITRARIES: { readonly [T in MessageType]: fc.Arbitrary<Extract<Message, 
     upTo: seqArb,
     entries: fc.array(entryArb, { maxLength: 4 }),
   }),
+  testimony: fc.record({
+    type: fc.constant('testimony'),
+    claim: replicaArb.chain((signer) => claimArb(signer)),
+  }),
+  evidence: evidenceArb,
   inspect: fc.record({ type: fc.constant('inspect'), nonce: nonceArb }),
   inspection: fc.record({
     type: fc.constant('inspection'),
