@@ -38,6 +38,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./commands/check.ts'),
   },
   {
+    name: 'evidence',
+    summary: 'verify proof that a replica contradicted itself',
+    load: () => import('./commands/evidence.ts'),
+  },
+  {
     name: 'bench',
     summary: 'measure throughput, latency and CPU',
     namesLeftovers: true,

@@ -40,7 +40,10 @@ async function status({ cluster, json = false }: Options): Promise<ExitCode> {
     }))
     const verdict = judge(rows)
     if (json) process.stdout.write(`${JSON.stringify({ ...verdict, replicas: rows.map(toJson) })}\n`)
-    else process.stdout.write(`${table(HEADERS, rows.map(toCells))}\n\n${verdict.summary}\n`)
+    else {
+      const lines = [verdict.summary, ...accusations(rows)]
+      process.stdout.write(`${table(HEADERS, rows.map(toCells))}\n\n${lines.join('\n')}\n`)
+    }
     return verdict.orders && verdict.agree ? EXIT.pass : EXIT.fail
   } finally {
     key.release()
@@ -111,6 +114,25 @@ export function judge(rows: readonly StatusRow[]): {
     ...(conflict === undefined ? [] : [conflict]),
   ]
   return { ...facts, orders: true, summary: lines.join('\n') }
+}
+
+/** [EV3] By whom, and where the proof is: a replica's word alone accuses nobody. */
+export function accusations(rows: readonly StatusRow[]): string[] {
+  const held = rows.flatMap(({ replica, report }) =>
+    (report?.accused ?? []).map((one) => ({ holder: replica, ...one })),
+  )
+  const accused = [...new Set(held.map(({ replica }) => replica))].sort((a, b) => a - b)
+  return accused.flatMap((replica) => {
+    const against = held.filter((one) => one.replica === replica)
+    const [first] = against
+    if (first === undefined) return []
+    const holders = against.map(({ holder }) => holder)
+    return [
+      `accused: replica ${replica} (${first.of}), evidence in ${first.file}` +
+        ` (kept by ${holders.length === 1 ? 'replica' : 'replicas'} ${listed(holders)};` +
+        ` \`${invocation()} evidence verify FILE\` judges it)`,
+    ]
+  })
 }
 
 /** Reports are not of one instant, so only those at the same seq can contradict each other. */

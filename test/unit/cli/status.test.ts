@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { judge, type StatusRow } from '../../../cli/commands/status.ts'
+import { accusations, judge, type StatusRow } from '../../../cli/commands/status.ts'
 import type { ReplicaReport } from '../../../protocol/inspection.ts'
 
 const report = (replica: number, view: number, replicas: number): ReplicaReport => ({
@@ -93,4 +93,21 @@ describe('whether a cluster can order', () => {
     expect(summary).toMatch(/replicas 0 and 2 have different chains at/)
     expect(judge(rows(4, [])).agree).toBe(true)
   })
+})
+
+test('[EV3] it names who is accused, of what, by whom and where the proof is', () => {
+  const accused = (file: string) => [{ replica: 2, of: 'two COMMITs for view 3 seq 17', file }]
+  const keeping = rows(4, [3]).map((row) =>
+    row.report !== undefined && row.replica < 2
+      ? { ...row, report: { ...row.report, accused: accused(`of-${row.replica}.json`) } }
+      : row,
+  )
+  expect(accusations(keeping)).toEqual([
+    expect.stringContaining(
+      'accused: replica 2 (two COMMITs for view 3 seq 17), evidence in of-0.json (kept by replicas 0 and 1;',
+    ),
+  ])
+  expect(accusations(rows(4, []))).toEqual([])
+  // It accuses only.
+  expect(judge(keeping).orders).toBe(true)
 })
