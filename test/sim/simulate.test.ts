@@ -57,6 +57,7 @@ describe('campaign', () => {
 /** What a campaign as short as this one may miss; a long one may not. */
 const RARE: readonly string[] = [
   'amnesiac-votes-again',
+  'liar accused',
   'null request',
   'repaired',
   'tampered row found by a scrub',
