@@ -105,6 +105,14 @@ function checkWhole(what: string, value: number, { min, max }: { min: number; ma
 }
 
 function checkText(what: string, text: string): void {
-  if (text.length >= 1 && text.length <= NAME_CHARACTERS_MAX) return
-  throw new InvalidArgumentError(`${what} must be 1 to ${NAME_CHARACTERS_MAX} characters, not ${text.length}`)
+  if (text.length < 1 || text.length > NAME_CHARACTERS_MAX) {
+    throw new InvalidArgumentError(
+      `${what} must be 1 to ${NAME_CHARACTERS_MAX} characters, not ${text.length}`,
+    )
+  }
+  // Replicas read no request with such a string.
+  if (text.isWellFormed() && !text.startsWith('\ufeff')) return
+  throw new InvalidArgumentError(
+    `${what} must be Unicode text: no half surrogate pair, no byte order mark in front`,
+  )
 }

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import { Packr, Unpackr } from 'msgpackr'
 
 /**
@@ -5,6 +6,9 @@ import { Packr, Unpackr } from 'msgpackr'
  * extensions are refused, and lengths are checked against the bytes that are there *before* msgpackr allocates for
  * them, so that ten hostile bytes cannot claim an array of 2^32. Integers between 2^32 and 2^53 travel as float64
  * (msgpackr's choice, exact), so readers check for integers themselves.
+ *
+ * Strings are UTF-8 without a byte order mark. Of anything else msgpackr makes one thing with its native part, which is
+ * there on some platforms, and another thing without it: replicas would execute one request differently.
  */
 
 const DEPTH_MAX = 16
@@ -61,6 +65,10 @@ function isOneValue(bytes: Uint8Array): boolean {
       case 'bytes':
         at += length
         break
+      case 'string':
+        if (length > end - at || !isText(bytes, at, at + length)) return false
+        at += length
+        break
       case 'array':
         // Each element takes a byte at least.
         if (length > end - at || depth + 1 >= DEPTH_MAX) return false
@@ -72,11 +80,20 @@ function isOneValue(bytes: Uint8Array): boolean {
   return at === end
 }
 
-function shapeOf(token: number): 'scalar' | 'bytes' | 'array' {
+function shapeOf(token: number): 'scalar' | 'bytes' | 'string' | 'array' {
   if ((token & 0xf0) === 0x90 || token === 0xdc || token === 0xdd) return 'array'
-  if ((token & 0xe0) === 0xa0 || (token >= 0xc4 && token <= 0xc6) || (token >= 0xd9 && token <= 0xdb))
-    return 'bytes'
-  return 'scalar'
+  if ((token & 0xe0) === 0xa0 || (token >= 0xd9 && token <= 0xdb)) return 'string'
+  return token >= 0xc4 && token <= 0xc6 ? 'bytes' : 'scalar'
+}
+
+/** Names are ASCII, mostly: only others are worth a call. */
+function isText(bytes: Uint8Array, from: number, to: number): boolean {
+  for (let at = from; at < to; at++) {
+    if ((bytes[at] ?? 0) < 0x80) continue
+    const isMarked = bytes[from] === 0xef && bytes[from + 1] === 0xbb && bytes[from + 2] === 0xbf
+    return !isMarked && isUtf8(bytes.subarray(from, to))
+  }
+  return true
 }
 
 /** How many bytes of length follow the token; -1 for a type outside the subset. */

@@ -8,6 +8,9 @@ export class MalformedError extends Error {
 
 const UINT48_MAX = 2 ** 48 - 1
 
+/** A float beyond 2^53 stands for many integers, and -0 for 0: whoever encodes them again says something else. */
+const isExact = (value: unknown): value is number => Number.isSafeInteger(value) && !Object.is(value, -0)
+
 /** Takes the fields of one array in order, each checked for its type and bounds. */
 export class Reader {
   readonly #fields: readonly unknown[]
@@ -36,9 +39,7 @@ export class Reader {
   integer(max: number = Number.MAX_SAFE_INTEGER): number {
     const raw = this.any()
     const value = typeof raw === 'bigint' && raw <= Number.MAX_SAFE_INTEGER ? Number(raw) : raw
-    if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value > max) {
-      throw new MalformedError('not an integer in range')
-    }
+    if (!isExact(value) || value < 0 || value > max) throw new MalformedError('not an integer in range')
     return value
   }
 
@@ -46,10 +47,11 @@ export class Reader {
     return this.integer(UINT48_MAX)
   }
 
+  /** Within 64 bits, signed or not. */
   bigint(): bigint {
     const raw = this.any()
     if (typeof raw === 'bigint') return raw
-    if (typeof raw === 'number' && Number.isInteger(raw)) return BigInt(raw)
+    if (isExact(raw)) return BigInt(raw)
     throw new MalformedError('not an integer')
   }
 

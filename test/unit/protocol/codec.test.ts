@@ -169,6 +169,61 @@ describe('hostile sizes', () => {
   })
 })
 
+describe('[AU5] what is read is what everybody reads', () => {
+  const hex = (bytes: string) => Uint8Array.from(Buffer.from(bytes, 'hex'))
+  const read = (account: Uint8Array) => decodeMessage(Buffer.concat([hex('930901'), hex('91'), account]))
+  const inspect = (nonce: string) => decodeMessage(hex(`920d${nonce}`))
+  const long = (head: string) => `da0049${head}${'61'.repeat(70)}`
+
+  test.each([
+    ['no UTF-8', 'a1ff'],
+    ['an overlong form', 'a2c080'],
+    ['half a surrogate pair', 'a3eda080'],
+    ['a character cut short', 'a2e282'],
+    ['a byte order mark', 'a3efbbbf'],
+    ['a byte order mark before a long text', long('efbbbf')],
+    ['no UTF-8 in a long text', long('616180')],
+  ])('a string with %s is refused', (_, string) => {
+    expect(read(hex(string))).toHaveProperty('malformed')
+  })
+
+  test('other text is taken', () => {
+    expect(read(hex(`a3e282ac`))).toMatchObject({ accounts: ['€'] })
+    expect(read(hex(long('e282ac')))).toMatchObject({ accounts: [`€${'a'.repeat(70)}`] })
+  })
+
+  test('a string that claims more than there is costs nothing', () => {
+    expect(read(hex('dbffffffff6161'))).toHaveProperty('malformed')
+  })
+
+  test.each([
+    ['-0', 'cb8000000000000000'],
+    ['2^53 as a float', 'cb4340000000000000'],
+    ['2^53 as an integer', 'cf0020000000000000'],
+  ])('%s is no integer', (_, nonce) => {
+    expect(inspect(nonce)).toHaveProperty('malformed')
+  })
+
+  test('one number written in two ways is one number, in bodies of two digests', () => {
+    const request = (number: string) =>
+      decodeMessage(pack([1, [hex(`94cd03e800${number}919205a161`), Buffer.alloc(64), []]]))
+    const [short, long] = [request('01'), request('cb3ff0000000000000')]
+    expect([short, long]).toMatchObject([{ number: 1 }, { number: 1 }])
+    expect(short).not.toMatchObject({ digest: 'digest' in long ? long.digest : '' })
+  })
+
+  test('an amount is an integer that can be written again', () => {
+    const deposit = (amount: string) => {
+      const body = hex(`94cd03e80001919302a161${amount}`)
+      return decodeMessage(pack([1, [body, Buffer.alloc(64), []]]))
+    }
+    expect(deposit('cb433fffffffffffff')).toMatchObject({ operations: [{ amount: 2n ** 53n - 1n }] })
+    for (const amount of ['cb43f0000000000000', 'cb7e37e43c8800759c', 'cb8000000000000000']) {
+      expect(deposit(amount)).toHaveProperty('malformed')
+    }
+  })
+})
+
 describe('[CP4] what state transfer may hold', () => {
   const digest = Buffer.alloc(32, 7)
   const entry = [1, digest, digest, digest, Buffer.alloc(3)]
