@@ -39,6 +39,8 @@ export type SessionEnd = 'timeout' | 'no-progress' | 'reassembly-stalled'
 const RANGES_TO_SHED = 8
 const SHED_EVERY_ACKS = 8
 
+const UINT32_MAX = 2 ** 32 - 1
+
 /** One authenticated, encrypted session with a peer: both directions of it. Receives packets, builds packets. */
 export class Session {
   readonly localId: number
@@ -261,7 +263,10 @@ export class Session {
     }
   }
 
-  /** `alone`: nothing else is in the packet, so the ranges may take their full number. */
+  /**
+   * `alone`: nothing else is in the packet, so the ranges may take their full number. What lies too far below for a
+   * frame's fields is left out: a session may live for more packets than that, and a liar may skip as many.
+   */
   private writeAck(out: Buffer, alone: boolean, nowMs: number): number {
     const { acks } = this
     const largest = acks.largest
@@ -269,7 +274,7 @@ export class Session {
     const room = Math.floor((reserve - wire.ACK_FRAME_BYTES) / wire.ACK_RANGE_BYTES)
     const extra = Math.min(acks.count - 1, room, ACK_RANGES_MAX - 1)
     const delay = Math.round(Math.max(nowMs - this.largestReceivedMs, 0) * 10)
-    let start = acks.starts[0] ?? largest
+    let start = Math.max(acks.starts[0] ?? largest, largest - UINT32_MAX)
     out[0] = wire.FRAME_ACK
     out.writeUIntBE(largest, 1, 6)
     out.writeUInt16BE(Math.min(delay, 0xffff), 7)
@@ -279,7 +284,8 @@ export class Session {
     for (let i = 1; i <= extra; i++) {
       const end = acks.ends[i] ?? 0
       const gap = start - end - 2
-      start = acks.starts[i] ?? 0
+      if (gap > UINT32_MAX) break
+      start = Math.max(acks.starts[i] ?? 0, end - UINT32_MAX)
       out.writeUInt32BE(gap, at)
       out.writeUInt32BE(end - start, at + 4)
       at += wire.ACK_RANGE_BYTES
