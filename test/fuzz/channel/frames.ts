@@ -29,6 +29,7 @@ export function hostileFrames(random: Random, roomBytes: number): Buffer {
     bytes += frame.length
   }
   const plain = Buffer.concat(frames)
+  if (random.chance(0.02)) return Buffer.concat([plain, unknown(random)]).subarray(0, roomBytes)
   if (random.chance(0.03)) return plain.subarray(0, random.int(0, plain.length))
   return random.chance(0.005) ? Buffer.concat([plain, Buffer.of(FRAME_CLOSE)]).subarray(0, roomBytes) : plain
 }
@@ -37,7 +38,9 @@ const ping = (): Buffer => Buffer.of(FRAME_PING)
 const unknown = (random: Random): Buffer => Buffer.of(random.int(6, 255))
 
 const anId = (random: Random): number =>
-  random.pick([random.int(0, 64), random.int(0, 20_000), 16_383, 16_384, UINT48_MAX])
+  random.chance(0.9)
+    ? random.int(0, random.pick([64, 2_000, 16_000]))
+    : random.pick([16_383, 16_384, random.int(0, 40_000), UINT48_MAX])
 
 function message(random: Random): Buffer {
   const length = random.pick([0, 1, random.int(0, 200), 1_000])
@@ -49,8 +52,8 @@ function message(random: Random): Buffer {
 }
 
 function fragment(random: Random): Buffer {
-  const fragmentBytes = random.pick([256, 256, 257, 1_000, 0, 255, 65_535])
-  const totalBytes = random.pick([257, 300, 600, 5_000, 65_536, 0, 1, 65_537, UINT32_MAX])
+  const fragmentBytes = random.pick([256, 256, 257, 1_000, 1_000, 1_000, 0, 255, 65_535])
+  const totalBytes = random.pick([257, 300, 600, 5_000, 40_000, 65_536, 65_536, 0, 1, 65_537, UINT32_MAX])
   const last = Math.max(0, Math.ceil(totalBytes / Math.max(fragmentBytes, 1)) - 1)
   const index = random.pick([0, 1, last, last + 1, random.int(0, 300), UINT32_MAX])
   const length = Math.max(0, Math.min(fragmentBytes, totalBytes - index * fragmentBytes, 1_100))
@@ -64,16 +67,18 @@ function fragment(random: Random): Buffer {
 }
 
 function acknowledgement(random: Random): Buffer {
-  const count = random.pick([0, 0, 1, 5, 31, 32, 255])
+  const count = random.pick([0, 0, 0, 0, 1, 5, 31, 32, 255])
   const frame = Buffer.alloc(ACK_FRAME_BYTES + Math.min(count, 31) * ACK_RANGE_BYTES)
   frame[0] = FRAME_ACK
-  const largest = random.pick([random.int(0, 50), random.int(0, 2_000), random.int(0, 20_000), UINT48_MAX])
+  const largest = random.chance(0.9)
+    ? random.int(0, random.pick([8, 50, 500]))
+    : random.pick([20_000, UINT48_MAX])
   frame.writeUIntBE(largest, 1, 6)
   frame.writeUInt16BE(random.pick([0, 80, 65_535]), 7)
-  frame.writeUInt32BE(random.pick([0, random.int(0, largest % 20_000), UINT32_MAX]), 9)
+  frame.writeUInt32BE(random.chance(0.9) ? random.int(0, largest % 20_000) : UINT32_MAX, 9)
   frame[13] = count
   for (let at = ACK_FRAME_BYTES; at < frame.length; at += 4) {
-    frame.writeUInt32BE(random.pick([0, 0, 1, random.int(0, 100), UINT32_MAX]), at)
+    frame.writeUInt32BE(random.pick([0, 0, 0, 1, random.int(0, 100)]), at)
   }
   return frame
 }
@@ -86,5 +91,4 @@ const FRAMES: readonly ((random: Random) => Buffer)[] = [
   fragment,
   acknowledgement,
   acknowledgement,
-  unknown,
 ]
