@@ -92,7 +92,8 @@ export class Reassembly {
     this.total.take(bytes)
     const fragments = Math.ceil(bytes / header.fragmentBytes)
     const partial: Partial = {
-      bytes: Buffer.allocUnsafe(bytes),
+      // Of no pool: what is never finished would keep the whole of it from being freed.
+      bytes: Buffer.allocUnsafeSlow(bytes),
       fragmentBytes: header.fragmentBytes,
       have: new Uint8Array(fragments),
       missing: fragments,

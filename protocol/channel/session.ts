@@ -309,13 +309,16 @@ export class Session {
     if (atMs < this.ackAtMs) this.ackAtMs = atMs
   }
 
-  /** False when no correct peer writes such a packet. */
+  /**
+   * False when no correct peer writes such a packet. An acknowledgement stands in front, and so once: each costs a walk
+   * over all that is under way.
+   */
   private readFrames(plain: Buffer, nowMs: number): boolean {
     let at = 0
     while (at < plain.length) {
       const type = plain[at]
       if (type === wire.FRAME_MESSAGE) at = this.inbound.readMessage(plain, at)
-      else if (type === wire.FRAME_ACK) at = this.readAck(plain, at, nowMs)
+      else if (type === wire.FRAME_ACK && at === 0) at = this.readAck(plain, at, nowMs)
       else if (type === wire.FRAME_FRAGMENT) at = this.inbound.readFragment(plain, at, nowMs)
       else if (type === wire.FRAME_PING) {
         this.inbound.eliciting = true

@@ -20,8 +20,8 @@ export function hostileFrames(random: Random, roomBytes: number): Buffer {
   // One kind over and over, or all kinds.
   const isMonotone = random.chance(0.3)
   const count = random.pick([1, 1, 2, 5, 100])
-  const frames: Buffer[] = []
-  let bytes = 0
+  const frames: Buffer[] = random.chance(0.4) ? [acknowledgement(random)] : []
+  let bytes = frames[0]?.length ?? 0
   for (let i = 0; i < count; i++) {
     const frame = isMonotone ? one(random) : random.pick(FRAMES)(random)
     if (bytes + frame.length > roomBytes) break
@@ -29,7 +29,8 @@ export function hostileFrames(random: Random, roomBytes: number): Buffer {
     bytes += frame.length
   }
   const plain = Buffer.concat(frames)
-  if (random.chance(0.02)) return Buffer.concat([plain, unknown(random)]).subarray(0, roomBytes)
+  if (random.chance(0.02))
+    return Buffer.concat([plain, random.pick([unknown, acknowledgement])(random)]).subarray(0, roomBytes)
   if (random.chance(0.03)) return plain.subarray(0, random.int(0, plain.length))
   return random.chance(0.005) ? Buffer.concat([plain, Buffer.of(FRAME_CLOSE)]).subarray(0, roomBytes) : plain
 }
@@ -83,12 +84,4 @@ function acknowledgement(random: Random): Buffer {
   return frame
 }
 
-const FRAMES: readonly ((random: Random) => Buffer)[] = [
-  ping,
-  message,
-  message,
-  fragment,
-  fragment,
-  acknowledgement,
-  acknowledgement,
-]
+const FRAMES: readonly ((random: Random) => Buffer)[] = [ping, message, message, fragment, fragment]
