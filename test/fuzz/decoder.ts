@@ -25,13 +25,13 @@ import { type Tree, treeOf } from './tree.ts'
 
 type Sample = { readonly bytes: Uint8Array; readonly tree: Tree }
 
-const SAMPLES = 128
+const SAMPLES = 512
 const VALUES_PER_BYTE_MAX = 2
 const MARKER = Buffer.from('a marker', 'latin1')
 
 /** Bytes from anybody, at everything that reads bytes from outside this process. */
 export const decoder: Target = {
-  inputsPerRound: 10_000,
+  inputsPerRound: 100_000,
   round({ seed, inputs, tally }) {
     const random = new Random(seed)
     const messages = fc
