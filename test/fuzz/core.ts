@@ -44,7 +44,8 @@ export const core: Target = {
 
 /** What the cluster does of its own between two inputs. */
 function live(world: World, random: Random): void {
-  if (random.chance(0.05)) world.request()
+  // While one is cut off, so much that only a state brings it back.
+  if (random.chance(world.cutOff === null ? 0.05 : 0.3)) world.request()
   if (random.chance(0.6)) world.deliver(random.int(1, 12))
   if (random.chance(0.1)) world.elapse(random.pick([1, 10, 50, 200]))
 }

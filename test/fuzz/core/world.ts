@@ -1,16 +1,20 @@
 import type { Random } from '../../../chaos/sim/random.ts'
 import type { Message, MessageType, Request } from '../../../protocol/messages.ts'
 import type { Operation } from '../../../protocol/operations.ts'
+import { requestOf as signedRequestOf } from '../../../protocol/signed.ts'
 import {
   type Digest,
   isReplica,
+  lane,
   type PrincipalId,
   type ReplicaId,
   replicaId,
+  requestNumber,
   type Seq,
+  view,
 } from '../../../protocol/types.ts'
 import type { TimerName } from '../../../replica/core/effect.ts'
-import { CLIENTS, DEFAULT_SHAPE, genesisOf, requestOf, type Shape } from '../../scenarios/parties.ts'
+import { CLIENTS, DEFAULT_SHAPE, genesisOf, requestOf, type Shape, sign } from '../../scenarios/parties.ts'
 import { Finding, must } from '../target.ts'
 import { PeerNode } from './peer-node.ts'
 
@@ -61,6 +65,11 @@ export class World {
         },
       })
     })
+    this.#hear({ type: 'read', nonce: 1, accounts: ['a', 'b'] })
+    this.#hear({ type: 'inspect', nonce: 1 })
+    // [D5] A liar may say that it lost its vote log.
+    const recovery = { client: this.liar, lane: lane(0), number: requestNumber(1) }
+    this.#hear(signedRequestOf({ ...recovery, operations: [{ kind: 'recover', view: view(0) }] }, sign))
     for (const node of this.nodes) node.dispatch({ type: 'start' })
     for (const node of this.nodes) this.#connect(node)
   }
@@ -136,8 +145,12 @@ export class World {
   /** What a correct client asks for, sent to all. */
   request(operations: readonly Operation[] = [this.#operation()]): Request {
     this.#number += 1
-    const lane = this.#random.int(0, 3)
-    const request = requestOf({ client: CLIENTS.teller, lane, number: this.#number, operations })
+    const request = requestOf({
+      client: CLIENTS.teller,
+      lane: this.#random.int(0, 3),
+      number: this.#number,
+      operations,
+    })
     this.send(request)
     return request
   }
