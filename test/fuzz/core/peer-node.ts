@@ -43,6 +43,7 @@ export class PeerNode {
       votes: [],
       database: this.#database.connect(),
       nextIncarnation: 1_000,
+      evidence: [],
       servedFrom: 0 as Seq,
     })
     this.#engine = new Engine({ step: (event, nowMs) => this.#step(event, nowMs) }, this.#ports())
@@ -80,6 +81,7 @@ export class PeerNode {
         this.#cameOf([{ type: 'committed-read', reader, entries: this.#disk.readCommitted(range) }]),
       state: (effect) => this.#cameOf(this.#database.state(effect)),
       collectGarbage: (upTo) => this.#disk.cut(upTo),
+      keepEvidence: () => undefined,
       setTimer: (timer, ms) => {
         this.timers.set(timer, nowMs() + ms)
       },
