@@ -18,6 +18,7 @@ export type Surroundings = {
   readonly send: (from: ReplicaId, to: readonly PrincipalId[], message: Message) => void
   readonly nowMs: () => number
   readonly onExecuted: (seq: Seq, chain: Digest) => void
+  readonly onAccused: (accused: PrincipalId) => void
   /** A liar's own core may well find that it contradicts itself. */
   readonly isLiar: boolean
 }
@@ -81,7 +82,7 @@ export class PeerNode {
         this.#cameOf([{ type: 'committed-read', reader, entries: this.#disk.readCommitted(range) }]),
       state: (effect) => this.#cameOf(this.#database.state(effect)),
       collectGarbage: (upTo) => this.#disk.cut(upTo),
-      keepEvidence: () => undefined,
+      keepEvidence: ({ accused }) => this.#surroundings.onAccused(accused),
       setTimer: (timer, ms) => {
         this.timers.set(timer, nowMs() + ms)
       },

@@ -61,6 +61,7 @@ export class World {
           send: (from, to, message) => this.#onSend(from, to, message),
           nowMs: () => this.nowMs,
           onExecuted: (seq, chain) => this.#onExecuted(seq, chain),
+          onAccused: (accused) => must(accused === this.liar, `r${accused} is correct, and accused`),
           isLiar: id === this.liar,
         },
       })
