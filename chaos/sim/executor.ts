@@ -29,12 +29,15 @@ type Hooks = {
 /** A transaction, a hold, or a step of a transfer: the database does one at a time. */
 type Job = { readonly delayUs: number; readonly work: () => void }
 
+/** What it takes of a simulation. */
+type Surroundings = Pick<World, 'plan' | 'random' | 'happenings'>
+
 /**
  * One process' side of its database: one transaction at a time, never across a multiple of K [D3] [D4]; states held
  * between them [CP3]; transfers, during which nothing is executed [CP4].
  */
 export class SimExecutor {
-  readonly #world: World
+  readonly #world: Surroundings
   readonly #database: Database
   readonly #hooks: Hooks
   #queue: BatchAt[] = []
@@ -49,7 +52,7 @@ export class SimExecutor {
   /** Counts connections: what an earlier one started reports to nobody. */
   #connection = 0
 
-  constructor(world: World, database: Database, hooks: Hooks) {
+  constructor(world: Surroundings, database: Database, hooks: Hooks) {
     this.#world = world
     this.#database = database
     this.#hooks = hooks
