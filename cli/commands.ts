@@ -71,6 +71,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./commands/simulate.ts'),
   },
   {
+    name: 'twins',
+    summary: 'run one identity twice, under every partition of few views or many drawn ones',
+    load: () => import('./commands/twins.ts'),
+  },
+  {
     name: 'init',
     summary: 'make keys, genesis and one bundle per host',
     load: () => import('./commands/init.ts'),

@@ -1,14 +1,11 @@
-import { Worker } from 'node:worker_threads'
 import type { CampaignOptions, SimReport } from './simulate.ts'
+import { inThreads, workerBeside } from './threads.ts'
 
 /** Seeds that one worker takes at a time. */
 const SHARE = 4
 
 export type ParallelOptions = Omit<CampaignOptions, 'sabotage'> & { readonly workers: number }
 export type Share = Omit<CampaignOptions, 'sabotage'>
-
-/** Beside this file, under the same name: TypeScript in a checkout, JavaScript in a package. */
-const WORKER = new URL(`./worker${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url)
 
 /**
  * `campaign` over several threads. A run is the same in any thread; reports come as they are ready, so that their
@@ -24,45 +21,15 @@ export async function* campaignsInParallel(
   campaigns: readonly Share[],
   count: number,
 ): AsyncGenerator<{ readonly index: number; readonly report: SimReport }> {
-  const shares = campaigns.flatMap((campaign, index) => sharesOf(campaign).map((share) => ({ index, share })))
-  const arrived: { readonly index: number; readonly report: SimReport }[] = []
-  let wake = Promise.withResolvers<void>()
-  let busy = 0
-  let failure: unknown
-  const workers = Array.from({ length: Math.max(1, Math.min(count, shares.length)) }, () => {
-    const worker = new Worker(WORKER)
-    let index = 0
-    const next = () => {
-      const task = shares.shift()
-      if (task === undefined) busy -= 1
-      else {
-        index = task.index
-        worker.postMessage(task.share)
-      }
-    }
-    worker.on('message', (reports: SimReport[]) => {
-      for (const report of reports) arrived.push({ index, report })
-      next()
-      wake.resolve()
-    })
-    worker.on('error', (error) => {
-      failure = error
-      wake.resolve()
-    })
-    busy += 1
-    next()
-    return worker
+  const tasks = campaigns.flatMap((campaign, index) => sharesOf(campaign).map((share) => ({ index, share })))
+  const answers = inThreads<Share, readonly SimReport[]>({
+    worker: workerBeside('worker', import.meta.url),
+    shares: tasks.map(({ share }) => share),
+    threads: Math.min(count, tasks.length),
   })
-  try {
-    while (busy > 0 || arrived.length > 0) {
-      if (failure !== undefined) throw failure
-      yield* arrived.splice(0)
-      if (busy === 0) continue
-      await wake.promise
-      wake = Promise.withResolvers<void>()
-    }
-  } finally {
-    await Promise.all(workers.map((worker) => worker.terminate()))
+  for await (const { at, answer } of answers) {
+    const index = tasks[at]?.index ?? 0
+    for (const report of answer) yield { index, report }
   }
 }
 

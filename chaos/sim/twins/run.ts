@@ -13,9 +13,9 @@ import type { Settings } from './settings.ts'
 import { Shim } from './shim.ts'
 import { type TwinWorld, worldOf } from './world.ts'
 
-/** How often it is looked whether anything can still happen; so many times not, and the next partition is in force. */
+/** How often it is looked whether anything can still happen; not for so long, and the next partition is in force. */
 const LOOK_US = 5_000
-const LOOKS_STILL = 10
+const STILL_US = 70_000
 /** A stage is longer than the longest time-out, and shorter than this. */
 const STAGE_US_MAX = 1_000_000
 /** Healed, everything must be done within this; clients send again what is not answered. */
@@ -78,7 +78,8 @@ class Cluster {
   readonly #requests: Requests
   readonly #shim: Shim
   #stageSinceUs = 0
-  #looksStill = 0
+  /** Nobody has waited for a primary since. */
+  #stillSinceUs = 0
   #resendAtUs = 0
 
   constructor(world: TwinWorld, { schedule, settings, quorum = (real) => real }: RunOptions) {
@@ -157,11 +158,10 @@ class Cluster {
   /** To the next partition, once nobody waits for a primary any more, or for too long. */
   #moveOn(): void {
     const { nowUs } = this.#world.queue
-    const isStill = !this.#instances.some(({ isImpatient }) => isImpatient)
-    this.#looksStill = isStill ? this.#looksStill + 1 : 0
-    if (this.#looksStill < LOOKS_STILL && nowUs - this.#stageSinceUs < STAGE_US_MAX) return
+    if (this.#instances.some(({ isImpatient }) => isImpatient)) this.#stillSinceUs = nowUs
+    if (nowUs - this.#stillSinceUs < STILL_US && nowUs - this.#stageSinceUs < STAGE_US_MAX) return
     this.#shim.stage += 1
-    this.#looksStill = 0
+    this.#stillSinceUs = nowUs
     this.#stageSinceUs = nowUs
     this.#note(this.#shim.isHealed ? 'all hear all' : `partition ${this.#shim.stage} is in force`)
   }

@@ -22,13 +22,13 @@ const countOf = (views: number, batchesPerView: number) => views * batchesPerVie
 
 /** One for all: the two instances of a twin begin with different requests, and latency is the same everywhere. */
 export function plainSettings(schedule: Schedule): Settings {
-  const batchesPerView = 2
+  const batchesPerView = 1
   const requestCount = countOf(schedule.views.length, batchesPerView)
   const all = Array.from({ length: requestCount }, (_, index) => index)
   // Neighbours change places.
   const exchanged = all.map((index) => index ^ 1)
   const requests = seatsOf(schedule).map((_, index) => (index < schedule.replicas ? all : exchanged))
-  return { batchesPerView, checkpointInterval: 4, inFlightMax: 2, latencyMsMax: 1, requestCount, requests }
+  return { batchesPerView, checkpointInterval: 16, inFlightMax: 2, latencyMsMax: 1, requestCount, requests }
 }
 
 export function drawSettings(random: Random, schedule: Schedule): Settings {
