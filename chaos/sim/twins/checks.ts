@@ -8,6 +8,7 @@ import { checkCut, checkReply } from '../check/durability-check.ts'
 import { HistoryCheck } from '../check/history-check.ts'
 import { PromiseCheck } from '../check/promise-check.ts'
 import { ViewCheck } from '../check/view-check.ts'
+import { isSigned } from '../core-crypto.ts'
 import type { Database } from '../database.ts'
 import type { Disk } from '../disk.ts'
 import { Violation } from '../violation.ts'
@@ -48,7 +49,11 @@ export class Checks {
     this.#world = world
     this.#twins = new Set(twins)
     this.history = new HistoryCheck(world.cast.genesis, world.happenings)
-    this.#views = new ViewCheck(replicas, this.#twins)
+    this.#views = new ViewCheck({
+      replicas,
+      exempt: this.#twins,
+      isSigned: (certificate) => isSigned(certificate, world.cast),
+    })
   }
 
   of(replica: ReplicaId, by: { readonly disk: Disk; readonly database: Database }): InstanceChecks {

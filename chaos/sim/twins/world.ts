@@ -9,7 +9,7 @@ import type { World } from '../world.ts'
 import type { Settings } from './settings.ts'
 
 /** What the instances of one run share: a simulation's world without its network. */
-export type TwinWorld = Omit<World, 'network' | 'lies'>
+export type TwinWorld = Omit<World, 'network'>
 
 /** A round trip takes a few milliseconds, T many times that: views end because they are made to. */
 const TIMES: Pick<Plan, 'disk' | 'database'> = {
