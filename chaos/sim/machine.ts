@@ -56,8 +56,9 @@ export class Machine {
     this.disk = args.disk
     this.database = new Database(cast.genesis)
     this.clock = new Clock(queue, plan.processes.clockRates[args.replica])
-    this.behaviours = plan.liars.find(({ replica }) => replica === args.replica)?.behaviours ?? []
-    this.adversary = this.#adversaryIn(args.world)
+    const planned = plan.liars.find(({ replica }) => replica === args.replica)
+    this.behaviours = planned?.behaviours ?? []
+    this.adversary = planned === undefined ? null : this.#adversaryIn(args.world, args.sabotage)
     this.failpointHook = plan.faults.includes('failpoint')
       ? (point) => this.failpoints.pass(point)
       : undefined
@@ -65,12 +66,13 @@ export class Machine {
     this.#sabotage = args.sabotage
   }
 
-  #adversaryIn({ cast, plan, random, happenings }: World): Adversary | null {
-    if (this.behaviours.length === 0) return null
+  #adversaryIn({ cast, plan, random, happenings }: World, sabotage: Sabotage): Adversary {
     const config = coreConfigOf(cast.genesis, plan, this.replica)
     const crypto = coreCryptoOf(cast, this.replica)
-    const liar = adversaryOf(this.behaviours, { config, crypto, random: () => random.float() })
-    return counted(liar, () => happenings.count('lie told'))
+    const liar = { config, crypto, random: () => random.float() }
+    return counted(sabotage.liar?.(liar) ?? adversaryOf(this.behaviours, liar), () =>
+      happenings.count('lie told'),
+    )
   }
 
   /** Starts a process on what the disk and the database hold. The database must be up. */

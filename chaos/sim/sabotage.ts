@@ -3,10 +3,13 @@ import type { ReadValue } from '../../protocol/operations.ts'
 import type { ReplicaId } from '../../protocol/types.ts'
 import type { Effect } from '../../replica/core/effect.ts'
 import type { VoteRecord } from '../../replica/core/vote-record.ts'
+import type { Adversary, Liar } from '../../replica/runtime/adversary.ts'
 
 /** Breaks a replica on purpose, from outside, to show that the checks see it. */
 export type Sabotage = {
   effects?(replica: ReplicaId, effects: readonly Effect[]): readonly Effect[]
+  /** What the plan's liars do, in place of their behaviours. */
+  liar?(liar: Liar): Adversary
   /** What a start finds in the log. */
   recovered?(replica: ReplicaId, votes: readonly VoteRecord[]): readonly VoteRecord[]
   /** The database's transaction; `perform` is the honest one. */

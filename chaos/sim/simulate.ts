@@ -22,6 +22,7 @@
  * `missing`, else 1 with `formatFailure` of each; `--trace` asks for `trace: true` and prints `report.lines`. `report.command` names just these flags.
  */
 import { formatBehaviours } from '../../replica/byzantine/behaviour.ts'
+import { byzzfuzz } from './byzzfuzz/byzzfuzz.ts'
 import { type Byzantine, drawPlan, type FaultSelection, type Plan } from './plan.ts'
 import { Random } from './random.ts'
 import type { Sabotage } from './sabotage.ts'
@@ -37,6 +38,8 @@ export type { ViolationKind } from './violation.ts'
 const FAILURE_LINES = 40
 const CLIENTS = 8
 const REQUESTS = 200
+/** What its liar does is drawn elsewhere. */
+const FUZZED: Byzantine = { behaviours: [], count: 1 }
 
 export type SimOptions = {
   /** A whole number; its lower 32 bits count. */
@@ -51,6 +54,8 @@ export type SimOptions = {
   readonly faults?: FaultSelection
   /** In place of liars that the seed draws; which replicas they are it still draws. */
   readonly byzantine?: Byzantine
+  /** One liar and the network have a few small faults, by type of message and round, in place of behaviours. */
+  readonly byzzfuzz?: boolean
   /** Keep a line of text for each message and event. */
   readonly trace?: boolean
   /** Breaks replicas on purpose. */
@@ -87,19 +92,21 @@ export function simulate(options: SimOptions): SimReport {
 function runOnce(options: SimOptions): SimReport {
   const random = new Random(options.seed)
   const { seed, clients = CLIENTS, requests = REQUESTS, faults = 'swarm', replicas } = options
+  const byzantine = options.byzzfuzz === true ? FUZZED : options.byzantine
   const plan = drawPlan(random, {
     seed,
     clients,
     requests,
     faults,
     ...(replicas === undefined ? {} : { replicas }),
-    ...(options.byzantine === undefined ? {} : { byzantine: options.byzantine }),
+    ...(byzantine === undefined ? {} : { byzantine }),
   })
+  const fuzz = options.byzzfuzz === true ? byzzfuzz({ seed, replicas: plan.replicas }) : {}
   const simulation = new Simulation({
     plan,
     random,
     verbose: options.trace === true,
-    sabotage: options.sabotage ?? {},
+    sabotage: { ...fuzz, ...options.sabotage },
   })
   const { world } = simulation
   const failure = attempt(simulation)
@@ -119,7 +126,7 @@ function runOnce(options: SimOptions): SimReport {
 }
 
 /** Only what differs from the defaults. Sabotage has no flag: it is for tests. */
-function commandOf({ seed, replicas, clients, requests, faults, byzantine }: SimOptions): string {
+function commandOf({ seed, replicas, clients, requests, faults, byzantine, ...rest }: SimOptions): string {
   const flags: string[] = [`--seed ${seed}`, '--runs 1']
   if (replicas !== undefined) flags.push(`--replicas ${replicas}`)
   if (clients !== undefined && clients !== CLIENTS) flags.push(`--clients ${clients}`)
@@ -131,6 +138,7 @@ function commandOf({ seed, replicas, clients, requests, faults, byzantine }: Sim
     flags.push(`--byzantine "${formatBehaviours(byzantine.behaviours)}"`)
     if (byzantine.count !== undefined) flags.push(`--liars ${byzantine.count}`)
   }
+  if (rest.byzzfuzz === true) flags.push('--byzzfuzz')
   return `pbft simulate ${flags.join(' ')}`
 }
 

@@ -31,6 +31,7 @@ type Options = {
   readonly faults: FaultSelection
   readonly byzantine?: string
   readonly liars?: number
+  readonly byzzfuzz?: boolean
   readonly workers: number
   readonly trace?: boolean
   readonly json?: boolean
@@ -57,6 +58,7 @@ export function define(command: Command, exit: (code: ExitCode) => void): void {
       'how many they are, if not f: more than f may break anything',
       wholeNumber(1, REPLICAS_OPTION_MAX),
     )
+    .option('--byzzfuzz', 'few and small faults, by type of message and round, and no others unless named')
     .option('--workers <n>', 'threads that share the seeds', wholeNumber(1, 256), availableParallelism())
     .option('--trace', 'print a line for each event and message (of few runs)')
     .option('--json', 'print one JSON document')
@@ -78,12 +80,14 @@ function faultsFrom(text: string): FaultSelection {
   throw new InvalidArgumentError(`It must be swarm, all, none, or some of: ${FAULT_KINDS.join(', ')}.`)
 }
 
-type Choices = Pick<SimOptions, 'faults' | 'replicas' | 'byzantine'>
+type Choices = Pick<SimOptions, 'faults' | 'replicas' | 'byzantine' | 'byzzfuzz'>
 
 async function simulate(options: Options): Promise<ExitCode> {
   const { seed, runs, replicas, faults, workers, trace = false, json = false } = options
+  const { byzzfuzz = false } = options
   const choices: Choices = {
-    faults,
+    faults: byzzfuzz && faults === 'swarm' ? 'none' : faults,
+    byzzfuzz,
     ...(replicas === undefined ? {} : { replicas }),
     ...byzantineFrom(options),
   }
@@ -151,12 +155,13 @@ async function* watched(
 }
 
 /** With every choice that made this run what it was. */
-function replayCommand(seed: number, { replicas, faults, byzantine, liars }: Options): string {
+function replayCommand(seed: number, { replicas, faults, byzantine, liars, byzzfuzz }: Options): string {
   const choices = [
     replicas === undefined ? '' : ` --replicas ${replicas}`,
     faults === 'swarm' ? '' : ` --faults ${typeof faults === 'string' ? faults : faults.join(',')}`,
     byzantine === undefined ? '' : ` --byzantine "${byzantine}"`,
     liars === undefined ? '' : ` --liars ${liars}`,
+    byzzfuzz === true ? ' --byzzfuzz' : '',
   ]
   return `replay it: ${invocation()} simulate --seed ${seed}${choices.join('')} --trace`
 }
