@@ -1,10 +1,11 @@
 import type { BatchAt, Executed } from '../../../db/store.ts'
-import type { Message } from '../../../protocol/messages.ts'
+import type { Evidence, Message } from '../../../protocol/messages.ts'
 import type { Digest, ReplicaId, Seq, View } from '../../../protocol/types.ts'
 import type { Observation } from '../../../replica/core/effect.ts'
 import type { DatabaseState } from '../../../replica/core/event.ts'
 import type { VoteRecord } from '../../../replica/core/vote-record.ts'
 import { checkCut, checkReply } from '../check/durability-check.ts'
+import { EvidenceCheck } from '../check/evidence-check.ts'
 import { HistoryCheck } from '../check/history-check.ts'
 import { PromiseCheck } from '../check/promise-check.ts'
 import { ViewCheck } from '../check/view-check.ts'
@@ -27,6 +28,7 @@ export type InstanceChecks = {
   onLogged(record: VoteRecord): void
   onSend(message: Message): void
   onCut(upTo: Seq): void
+  onEvidence(evidence: Evidence): void
   onObserved(what: Observation, view: View): void
   onHalt(why: string): void
   onThrow(error: unknown): void
@@ -34,13 +36,14 @@ export type InstanceChecks = {
 
 /**
  * What may not happen to whoever is run once: two batches at one seq, two chains, a promise broken or not durable, a
- * false NEW-VIEW, a state that never was, a stop. Twins are faulty: what they do is counted.
+ * false NEW-VIEW, a state that never was, evidence against the innocent, a stop. Twins are faulty: what they do is counted.
  */
 export class Checks {
   readonly history: HistoryCheck
   readonly #world: TwinWorld
   readonly #twins: ReadonlySet<ReplicaId>
   readonly #views: ViewCheck
+  readonly #evidence: EvidenceCheck
   /** Over all instances, by view and seq: what the first accepted there. */
   readonly #accepted = new Map<string, Digest>()
   readonly #entered = new Set<View>()
@@ -48,11 +51,13 @@ export class Checks {
   constructor(world: TwinWorld, { replicas, twins }: Schedule) {
     this.#world = world
     this.#twins = new Set(twins)
-    this.history = new HistoryCheck(world.cast.genesis, world.happenings)
+    const { cast, happenings } = world
+    this.history = new HistoryCheck(cast.genesis, happenings)
+    this.#evidence = new EvidenceCheck({ cast, liars: this.#twins, happenings })
     this.#views = new ViewCheck({
       replicas,
       exempt: this.#twins,
-      isSigned: (certificate) => isSigned(certificate, world.cast),
+      isSigned: (certificate) => isSigned(certificate, cast),
     })
   }
 
@@ -69,6 +74,7 @@ export class Checks {
       onLogged: (record) => this.#views.onLogged(record),
       onSend: (message) => this.#views.onWire(replica, message),
       onCut: () => undefined,
+      onEvidence: (evidence) => this.#evidence.onKept(replica, evidence),
       onObserved: (what, view) => this.#count(what, view),
       onHalt: () => happenings.count('twin halted'),
       onThrow: (error) => {
@@ -92,10 +98,12 @@ export class Checks {
       onLogged: (record) => views.onLogged(record),
       onSend: (message) => {
         promises.onWire(message)
+        this.#evidence.onWire(replica, message)
         views.onWire(replica, message)
         if (message.type === 'reply') checkReply(message, { replica, disk, database, history })
       },
       onCut: (upTo) => checkCut(upTo, { replica, disk, durableSeq: database.store.durableSeq }),
+      onEvidence: (evidence) => this.#evidence.onKept(replica, evidence),
       onObserved: (what, view) => {
         if (what.kind === 'committed') history.onAgreed(replica, what)
         this.#count(what, view)

@@ -70,6 +70,7 @@ export class Instance {
       database: this.#database.connect(),
       nextIncarnation: EPOCH_US,
       servedFrom: this.#disk.servedFrom,
+      evidence: [],
     })
     this.#engine = this.#engineOn()
   }
@@ -136,6 +137,7 @@ export class Instance {
         checks.onCut(upTo)
         this.#disk.cut(upTo)
       },
+      keepEvidence: (evidence) => checks.onEvidence(evidence),
       setTimer: (timer, ms) => this.#setTimer(timer, ms),
       stopTimer: (timer) => {
         this.#timers.delete(timer)
