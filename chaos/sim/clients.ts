@@ -1,8 +1,16 @@
 import { CLIENT_ID_MIN, type ClientId, clientId } from '../../protocol/types.ts'
 import type { Checks } from './checks.ts'
 import { ClientProcess, type Errand } from './client-process.ts'
-import { drawJob } from './workload.ts'
+import type { Probe } from './probe.ts'
+import type { Random } from './random.ts'
+import { drawJob, type Job } from './workload.ts'
 import type { World } from './world.ts'
+
+export type ClientsOptions = {
+  /** What a client's next call is; a bank's daily business when left out. */
+  readonly draw?: (random: Random, client: ClientId) => Job
+  readonly probe?: Probe
+}
 
 type Member = {
   readonly id: ClientId
@@ -17,11 +25,15 @@ type Member = {
 export class Clients {
   readonly #world: World
   readonly #checks: Checks
+  readonly #draw: (random: Random, client: ClientId) => Job
+  readonly #probe: Probe | undefined
   readonly #members: Member[]
 
-  constructor(world: World, checks: Checks) {
+  constructor(world: World, checks: Checks, { draw = drawJob, probe }: ClientsOptions = {}) {
     this.#world = world
     this.#checks = checks
+    this.#draw = draw
+    this.#probe = probe
     const { clients, requests } = world.plan
     this.#members = Array.from({ length: clients }, (_, index) => {
       const id = clientId(CLIENT_ID_MIN + index)
@@ -43,6 +55,15 @@ export class Clients {
       member.process.start()
       this.#goOn(index)
     })
+  }
+
+  /** Their processes, without a call: handshakes are over by the time that `begin` is called. */
+  connect(): void {
+    for (const { process } of this.#members) process.start()
+  }
+
+  begin(): void {
+    for (const index of this.#members.keys()) this.#goOn(index)
   }
 
   /** To one client, which makes them as its concurrency allows. */
@@ -94,7 +115,10 @@ export class Clients {
       id,
       checks: this.#checks,
       hooks: {
-        onDone: () => this.#done(index),
+        onDone: (errand) => {
+          this.#probe?.onDone(errand)
+          this.#done(index)
+        },
         onAgain: (errand) => this.#again(index, errand),
       },
     })
@@ -129,9 +153,11 @@ export class Clients {
       member.left -= 1
       member.running += 1
       const { process } = member
-      const job = drawJob(this.#world.random, member.id)
+      const job = this.#draw(this.#world.random, member.id)
       this.#afterThinking(() => {
-        if (member.process === process) process.begin(job)
+        if (member.process !== process) return
+        this.#probe?.onBegun(job)
+        process.begin(job)
       })
     }
   }

@@ -3,20 +3,23 @@ import { quorumOf } from '../../protocol/quorum.ts'
 import { assertNever, type ReplicaId, type View } from '../../protocol/types.ts'
 import type { Observation } from '../../replica/core/effect.ts'
 import type { VoteRecord } from '../../replica/core/vote-record.ts'
+import type { Probe } from './probe.ts'
 import type { World } from './world.ts'
 
 /** Counts what the replicas of a run went through: the raw material of *sometimes* (sometimes.ts). */
 export class Observer {
   readonly #world: World
   readonly #isIdle: () => boolean
+  readonly #probe: Probe | undefined
   /** Who entered a view, over all restarts. */
   readonly #entered = new Map<View, Set<ReplicaId>>()
   /** Replicas whose last word on views was a VIEW-CHANGE. */
   readonly #changing = new Set<ReplicaId>()
 
-  constructor(world: World, isIdle: () => boolean) {
+  constructor(world: World, isIdle: () => boolean, probe?: Probe) {
     this.#world = world
     this.#isIdle = isIdle
+    this.#probe = probe
   }
 
   onStart(votes: readonly VoteRecord[]): void {
@@ -25,7 +28,8 @@ export class Observer {
     if (pending > entered) this.#count('restart with a pending view')
   }
 
-  onSend(replica: ReplicaId, message: Message): void {
+  onSend(replica: ReplicaId, message: Message, receivers: number): void {
+    this.#probe?.onSend(replica, message, receivers)
     if (message.type === 'checkpoint' && message.replica !== replica) this.#count('checkpoint relayed')
     else if (message.type === 'reply') this.#count(`reply ${message.outcome.kind}`)
   }
@@ -35,6 +39,7 @@ export class Observer {
     what: Observation,
     at: { readonly isAwaited: boolean; readonly isHighest: boolean },
   ): void {
+    this.#probe?.onObserved(replica, what)
     switch (what.kind) {
       case 'committed':
         this.#count(`committed by ${what.how}`)

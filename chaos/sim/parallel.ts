@@ -25,7 +25,7 @@ export async function* campaignsInParallel(
   const answers = inThreads<Share, readonly SimReport[]>({
     worker: workerBeside('worker', import.meta.url),
     shares: tasks.map(({ share }) => share),
-    threads: Math.min(count, tasks.length),
+    threads: Math.min(workers, tasks.length),
   })
   for await (const { at, answer } of answers) {
     const index = tasks[at]?.index ?? 0

@@ -8,7 +8,7 @@ import { HistoryCheck } from './check/history-check.ts'
 import { PromiseCheck } from './check/promise-check.ts'
 import { ViewCheck } from './check/view-check.ts'
 import type { Checks } from './checks.ts'
-import { Clients } from './clients.ts'
+import { Clients, type ClientsOptions } from './clients.ts'
 import { isSigned } from './core-crypto.ts'
 import { fastSuite, realSuite } from './crypto.ts'
 import { shorten } from './describe.ts'
@@ -32,6 +32,8 @@ const COMPLETE_MS_MAX = 60_000
 const EQUAL_MS_MAX = 30_000
 /** Checkpoints within which changed rows are found and repaired. */
 const CHECKPOINTS_MORE = 4
+/** Before a measurement: a few handshakes, also where many datagrams are lost. */
+const CONNECT_MS = 2_000
 /** How often the end of a phase is looked for. */
 const LOOK_US = 5_000
 
@@ -49,6 +51,7 @@ export class Simulation {
     readonly random: Random
     readonly verbose: boolean
     readonly sabotage: Sabotage
+    readonly clients?: ClientsOptions
   }) {
     const { plan, random, sabotage } = args
     const queue = new EventQueue()
@@ -78,13 +81,13 @@ export class Simulation {
       }),
       evidence: new EvidenceCheck({ cast, liars, happenings }),
       answers: new AnswerCheck(history),
-      observer: new Observer(this.world, isIdle),
+      observer: new Observer(this.world, isIdle, args.clients?.probe),
       isIdle,
     }
     this.machines = disks.map(
       (disk, replica) => new Machine({ world: this.world, replica, disk, checks: this.#checks, sabotage }),
     )
-    this.clients = new Clients(this.world, this.#checks)
+    this.clients = new Clients(this.world, this.#checks, args.clients)
   }
 
   /** @throws Violation */
@@ -107,6 +110,19 @@ export class Simulation {
     this.#note('is idle')
     this.#becomeLevel()
     this.#checkRows()
+  }
+
+  /**
+   * For measurements: liars and network are as the plan has them to the end; nothing strikes, nothing heals. Calls begin
+   * when all are connected. Ends when they are over, or `isOver`, which is asked every few milliseconds.
+   * @throws Violation
+   */
+  measure(isOver: () => boolean): void {
+    for (const machine of this.machines) machine.start()
+    this.clients.connect()
+    this.#runUntil(() => false, CONNECT_MS)
+    this.clients.begin()
+    this.#runUntil(() => this.clients.outstanding === 0 || isOver(), Number.POSITIVE_INFINITY)
   }
 
   #complete(): void {
