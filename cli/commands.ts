@@ -56,7 +56,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'experiment',
-    summary: 'measure by iteration count as the paper does, without and with crashes',
+    summary: 'measure by iteration count as the paper does, and by number of malicious replicas',
     namesLeftovers: true,
     load: () => import('./commands/experiment.ts'),
   },

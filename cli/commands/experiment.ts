@@ -4,6 +4,7 @@ import { examples, wholeNumber } from '../arguments.ts'
 import type { ExitCode } from '../exit-code.ts'
 import { withScope } from '../scope.ts'
 import { define as defineAdversaries } from './experiment-adversaries.ts'
+import { define as defineFaults } from './experiment-faults.ts'
 import { REPLICAS_OPTION_MAX } from './limits.ts'
 
 const ITERATIONS_MAX = 10_000_000
@@ -29,9 +30,14 @@ export type ExperimentOptions = {
 export function define(command: Command, exit: (code: ExitCode) => void): void {
   command.addHelpText(
     'after',
-    examples('pbft experiment iterations --help', 'pbft experiment adversaries --help'),
+    examples(
+      'pbft experiment iterations --help',
+      'pbft experiment adversaries --help',
+      'pbft experiment faults --help',
+    ),
   )
   defineAdversaries(command.command('adversaries'), exit)
+  defineFaults(command.command('faults'), exit)
   command
     .command('iterations')
     .description(
