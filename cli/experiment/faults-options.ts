@@ -12,8 +12,9 @@ const COUNT = /^(?:(f)(?:\+(\d{1,3}))?|(\d{1,3}))$/
 /** `0..f+1`, `0,1,f`: numbers and ranges of them, commas between. */
 export function maliciousFrom(text: string): readonly CountRange[] {
   return text.split(',').map((part) => {
-    const [from, to = from, ...more] = part.split('..').map((word) => countFrom(word.trim()))
-    if (from === undefined || to === undefined || more.length > 0) {
+    const ends = part.split('..').map((word) => countFrom(word.trim()))
+    const [from, to] = [ends[0], ends.at(-1)]
+    if (from === undefined || to === undefined || ends.length > 2) {
       throw new InvalidArgumentError('It must be numbers and ranges, such as 0..f+1 or 0,1,f,f+1.')
     }
     return { from, to }
