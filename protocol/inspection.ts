@@ -28,6 +28,8 @@ const reportSchema = v.object({
   executed: v.object({ batches: v.number(), operations: v.number() }),
   cpu: v.object({ userMs: v.number(), systemMs: v.number() }),
   memory: v.object({ rssBytes: v.number(), heapUsedBytes: v.number() }),
+  /** Messages handed to its channel, by type, once per receiver. */
+  sent: v.record(v.string(), v.number()),
   /** Dropped datagrams and refused messages, by reason. */
   counters: v.record(v.string(), v.number()),
 })

@@ -64,7 +64,12 @@ export function define(command: Command, exit: (code: ExitCode) => void): void {
       DEFAULT_TUNING.viewChangeTimeoutMs,
     )
     .option('--seed <n>', 'run i of each combination has this + i - 1', wholeNumber(0, 2 ** 30), 1)
-    .option('--runtime <which>', 'sim: simulated time, exact and repeatable', runtimeFrom, 'sim')
+    .option(
+      '--runtime <which>',
+      'sim: simulated time, exact and repeatable; real: processes, of 4 or 7 replicas',
+      runtimeFrom,
+      'sim',
+    )
     .option('--workers <n>', 'threads that share the runs', wholeNumber(1, 256), availableParallelism())
     .option('--out <file>', 'where the results go (default: .run/experiments/faults-TIME.json)')
     .option('--csv <file>', 'where the table goes (default: beside the results)')
@@ -75,6 +80,7 @@ export function define(command: Command, exit: (code: ExitCode) => void): void {
       `${examples(
         'pbft experiment faults',
         'pbft experiment faults --replicas 4,7,10,13 --malicious 0..f+1 --delay 5..40ms --drop 0..0.2 --plot faults.svg',
+        'pbft experiment faults --runtime real --replicas 4,7 --drop 0,0.1 --runs 3 --deadline 15',
         'pbft experiment faults --replicas 4 --malicious 1 --byzantine "time" "dark(n4); sign" --drop 0',
       )}\n${EXPLANATION}`,
     )
@@ -92,7 +98,9 @@ was answered for as long as the deadline, or something broke. With at most f mal
 beyond f (marked *) they need not, and the table says what became of them.
 commit latency: from the call to the answer that f+1 replicas agree on, over the answered writes.
 messages: PRE-PREPARE, PREPARE and COMMIT per batch, VIEW-CHANGE and NEW-VIEW per view entered, sent by correct replicas.
-The same command gives the same table, on any machine and with any number of workers.
+In simulated time the same command gives the same table, on any machine and with any number of workers. With real
+processes each run has a fresh cluster with embedded databases, whose datagrams pass proxies that delay and drop them;
+the checker judges what the correct replicas hold.
 What replicas can be told to do: pbft replica --help.
 
 Exit codes: 0 all runs with up to f malicious replicas succeeded, 1 some did not, 2 the command was not understood.`

@@ -8,6 +8,7 @@ import { faultRowsOf } from '../../chaos/experiments/faults/rows.ts'
 import type { SimJob } from '../../chaos/experiments/faults/sim-run.ts'
 import { simulatedRuns } from '../../chaos/experiments/faults/simulated-runs.ts'
 import { thisMachine } from '../../chaos/experiments/machine.ts'
+import type { Numbered } from '../../chaos/sim/threads.ts'
 import { readBehaviours } from '../byzantine.ts'
 import type { FaultsOptions } from '../commands/experiment-faults.ts'
 import { EXIT, type ExitCode } from '../exit-code.ts'
@@ -15,8 +16,11 @@ import { UsageError } from '../failure.ts'
 import { commandLine } from '../invocation.ts'
 import type { Scope } from '../scope.ts'
 import { grouped } from '../words.ts'
+import { runLive } from './faults-live.ts'
 import { ProgressLine } from './progress-line.ts'
 
+/** More processes than that share this machine's cores measure the machine. */
+const REAL_SIZES = [4, 7]
 const STORE = join('.run', 'experiments')
 
 export async function experimentFaults(scope: Scope, options: FaultsOptions): Promise<ExitCode> {
@@ -32,7 +36,10 @@ export async function experimentFaults(scope: Scope, options: FaultsOptions): Pr
 
 /** @throws UsageError */
 function jobsOf(options: FaultsOptions): SimJob[] {
-  const { replicas, byzantine, runs, seed } = options
+  const { replicas, byzantine, runs, seed, runtime } = options
+  if (runtime === 'real' && replicas.some((n) => !REAL_SIZES.includes(n))) {
+    throw new UsageError(`--runtime real takes --replicas ${REAL_SIZES.join(' and ')}: give 4, 7 or 4,7`)
+  }
   for (const text of byzantine) {
     if (readBehaviours(text, { replicas: Math.min(...replicas) }).length === 0) {
       throw new UsageError('--byzantine: says nothing that they do')
@@ -68,9 +75,11 @@ class FaultsExperiment {
     this.#options = options
   }
 
-  async run(jobs: readonly SimJob[], { signal }: Scope): Promise<void> {
-    for await (const { index, result } of simulatedRuns(jobs, this.#options.workers)) {
-      if (signal.aborted) return
+  async run(jobs: readonly SimJob[], scope: Scope): Promise<void> {
+    const runs =
+      this.#options.runtime === 'sim' ? simulatedRuns(jobs, this.#options.workers) : liveRuns(jobs, scope)
+    for await (const { index, result } of runs) {
+      if (scope.signal.aborted) return
       this.#runs.set(index, result)
       this.#line.update(`${grouped(this.#runs.size)} of ${grouped(jobs.length)} runs`)
     }
@@ -113,6 +122,14 @@ class FaultsExperiment {
     const { plotOf } = await import('../../chaos/experiments/faults/plot.ts')
     await write(plot, plotOf(rows))
     return [out, csv, plot]
+  }
+}
+
+/** One after another: they share the machine. */
+async function* liveRuns(jobs: readonly SimJob[], scope: Scope): AsyncGenerator<Numbered<FaultRun>> {
+  for (const [index, job] of jobs.entries()) {
+    if (scope.signal.aborted) return
+    yield { index, result: await runLive(scope, job) }
   }
 }
 

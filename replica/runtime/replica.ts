@@ -265,6 +265,7 @@ export class Replica {
     for (const peer of to) {
       if (controls !== undefined && !controls.sends.passes(peer, message)) continue
       trace?.message('sent', peer, message)
+      this.#meters.sending(message.type)
       if (this.#disguise === undefined) this.#endpoint?.send(peer, bytes)
       else for (const packet of this.#disguise.wire(peer, message, bytes)) this.#sendPacket(peer, packet)
     }

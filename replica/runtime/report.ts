@@ -43,6 +43,7 @@ export function reportOf(args: {
     executed: { batches: meters.batches, operations: meters.operations },
     cpu: { userMs: user / 1000, systemMs: system / 1000 },
     memory: { rssBytes: rss, heapUsedBytes: heapUsed },
+    sent: { ...meters.sent },
     counters: { ...args.channelCounters, ...meters.counters },
   }
 }

@@ -21,8 +21,8 @@ export type FaultRun = Cell & {
   readonly viewChanges: number
   /** Of correct replicas, by type, once per receiver. */
   readonly messages: Readonly<Record<string, number>>
-  /** On the wire, with the channels' acknowledgements and repetitions. */
-  readonly datagrams: number
+  /** On the wire, with the channels' acknowledgements and repetitions; null: nobody counted them. */
+  readonly datagrams: number | null
 }
 
 /** A file of results. */

@@ -64,10 +64,12 @@ function rowOf(runs: readonly FaultRun[]): FaultRow {
     viewChanges: viewChanges / runs.length,
     messagesPerCommit: ratio(sent(COMMIT_TYPES), batches),
     messagesPerViewChange: ratio(sent(VIEW_CHANGE_TYPES), viewChanges),
-    datagramsPerCommit: ratio(
-      sum((run) => run.datagrams),
-      batches,
-    ),
+    datagramsPerCommit: runs.some(({ datagrams }) => datagrams === null)
+      ? null
+      : ratio(
+          sum(({ datagrams }) => datagrams ?? 0),
+          batches,
+        ),
     broke: countsOf(runs.flatMap(({ violation }) => (violation === null ? [] : [kindOf(violation)]))),
   }
 }

@@ -22,6 +22,7 @@ const report = (replica: number, view: number, replicas: number): ReplicaReport 
   executed: { batches: 0, operations: 0 },
   cpu: { userMs: 0, systemMs: 0 },
   memory: { rssBytes: 0, heapUsedBytes: 0 },
+  sent: {},
   counters: {},
 })
 

@@ -21,6 +21,7 @@ export const reportOf = (replica: number, fields: Partial<ReplicaReport> = {}): 
   executed: { batches: 0, operations: 0 },
   cpu: { userMs: 0, systemMs: 0 },
   memory: { rssBytes: 0, heapUsedBytes: 0 },
+  sent: {},
   counters: {},
   ...fields,
 })

@@ -137,6 +137,7 @@ export class FakeCluster implements StruckCluster {
       executed: { batches: 0, operations: 0 },
       cpu: { userMs: 0, systemMs: 0 },
       memory: { rssBytes: 0, heapUsedBytes: 0 },
+      sent: {},
       counters: {},
     }
   }
