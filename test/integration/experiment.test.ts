@@ -1,7 +1,7 @@
 import { chmod, mkdtemp, readdir, readFile, realpath, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { readResult } from '../../chaos/experiments/result.ts'
 import { registryDirectory } from '../../chaos/live/run-registry.ts'
 import { pbft, RunningCommand } from './cli-process.ts'
@@ -102,4 +102,44 @@ test.each([
 test('a file that is no result is refused with its name', async () => {
   const { code, stderr } = await pbft(['experiment', 'iterations', '--compare', join(parent, 'none.json')])
   expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringContaining('none.json: cannot be read') })
+})
+
+describe('faults', () => {
+  const faults = (...args: readonly string[]) => pbft(['experiment', 'faults', ...args])
+
+  test('stores results, table and plot; f+1 are no failure, and the same command prints the same table', {
+    timeout: TIMEOUT_MS,
+  }, async () => {
+    const out = join(parent, 'faults.json')
+    const plot = join(parent, 'faults.svg')
+    const small = [
+      '--replicas',
+      '4',
+      '--byzantine',
+      'crash; mute',
+      '--drop',
+      '0',
+      '--runs',
+      '1',
+      '--writes',
+      '4',
+    ]
+    const first = await faults(...small, '--deadline', '2', '--out', out, '--plot', plot)
+    expect(first).toMatchObject({ code: 0, stdout: expect.stringMatching(/^4 +2\* +0 +1 +0 %/m) })
+    expect(JSON.parse(await readFile(out, 'utf8'))).toMatchObject({ isComplete: true, runs: { length: 3 } })
+    expect((await readFile(join(parent, 'faults.csv'), 'utf8')).trimEnd().split('\n')).toHaveLength(4)
+    expect(await readFile(plot, 'utf8')).toMatch(/^<svg/)
+    const again = await faults(...small, '--deadline', '2', '--workers', '1', '--out', out)
+    expect(again.stdout).toBe(first.stdout)
+  })
+
+  test.each([
+    [['--runtime', 'real', '--replicas', '4,10'], '--runtime real takes --replicas 4 and 7'],
+    [['--malicious', 'many'], 'It must be numbers and ranges, such as 0..f+1'],
+    [['--replicas', '4', '--malicious', '4'], 'leaves no correct replica'],
+    [['--byzantine', 'lie'], '"lie" is no behaviour'],
+    [['--drop', '2'], 'It must be such as 0..0.2'],
+  ])('%j is refused', async (args, why) => {
+    expect(await faults(...args)).toMatchObject({ code: 2, stderr: expect.stringContaining(why) })
+  })
 })

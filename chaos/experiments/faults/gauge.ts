@@ -27,9 +27,9 @@ export class Gauge implements Probe {
     this.#nowMs = parts.nowMs
   }
 
-  /** How long nothing was asked or answered. */
+  /** How long nothing was asked or answered, from the first call on. */
   get silentMs(): number {
-    return this.#nowMs() - this.#lastMs
+    return this.#firstMs === undefined ? 0 : this.#nowMs() - this.#lastMs
   }
 
   /** From the first call on. */
