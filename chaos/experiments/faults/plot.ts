@@ -5,7 +5,7 @@ import { SVGRenderer } from 'echarts/renderers'
 import { quorumOf } from '../../../protocol/quorum.ts'
 import type { FaultRow } from './rows.ts'
 
-const PANEL = { width: 300, height: 190, left: 70, top: 110, gapX: 70, gapY: 90 }
+const PANEL = { width: 300, height: 190, left: 76, top: 110, gapX: 70, gapY: 90 }
 const LEGEND_HEIGHT = 30
 const TITLE_ABOVE = 34
 const HEADING =
@@ -60,7 +60,7 @@ export function plotOf(rows: readonly FaultRow[]): string {
       type: 'value',
       name: figure.name,
       nameLocation: 'middle',
-      nameGap: 44,
+      nameGap: 50,
       min: 0,
       ...(figure.max === undefined ? {} : { max: figure.max }),
     })),
