@@ -11,7 +11,7 @@ const code = everything.filter(({ path }) => path.endsWith('.ts'))
 
 test(`no file has more than ${LINES_MAX} lines`, () => {
   const long = everything.filter(
-    ({ path, text }) => path !== 'LICENSE' && text.split('\n').length > LINES_MAX,
+    ({ path, text }) => path !== 'LICENSE' && !path.endsWith('.svg') && text.split('\n').length > LINES_MAX,
   )
   expect(long.map(({ path }) => path)).toEqual([])
 })
