@@ -19,7 +19,7 @@ export async function* campaignInParallel(options: ParallelOptions): AsyncGenera
 /** Several of them on the same threads; `index`: of which one a report is. */
 export async function* campaignsInParallel(
   campaigns: readonly Share[],
-  count: number,
+  workers: number,
 ): AsyncGenerator<{ readonly index: number; readonly report: SimReport }> {
   const tasks = campaigns.flatMap((campaign, index) => sharesOf(campaign).map((share) => ({ index, share })))
   const answers = inThreads<Share, readonly SimReport[]>({

@@ -4,14 +4,17 @@ import { Worker } from 'node:worker_threads'
 export const workerBeside = (name: string, url: string): URL =>
   new URL(`./${name}${url.endsWith('.ts') ? '.ts' : '.js'}`, url)
 
-/** Answers to `shares`, one message each, as they are ready; `at`: to which share, counted from 0. */
+/** `at`: to which share, counted from 0. */
+export type Answered<Answer> = { readonly at: number; readonly answer: Answer }
+
+/** Answers to `shares`, one message each, as they are ready. */
 export async function* inThreads<Share, Answer>(args: {
   readonly worker: URL
   readonly shares: Iterable<Share>
   readonly threads: number
-}): AsyncGenerator<{ readonly at: number; readonly answer: Answer }> {
+}): AsyncGenerator<Answered<Answer>> {
   const shares = args.shares[Symbol.iterator]()
-  const arrived: { readonly at: number; readonly answer: Answer }[] = []
+  const arrived: Answered<Answer>[] = []
   let taken = 0
   let wake = Promise.withResolvers<void>()
   let busy = 0

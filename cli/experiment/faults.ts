@@ -8,7 +8,7 @@ import { faultRowsOf } from '../../chaos/experiments/faults/rows.ts'
 import type { SimJob } from '../../chaos/experiments/faults/sim-run.ts'
 import { simulatedRuns } from '../../chaos/experiments/faults/simulated-runs.ts'
 import { thisMachine } from '../../chaos/experiments/machine.ts'
-import type { Numbered } from '../../chaos/sim/threads.ts'
+import type { Answered } from '../../chaos/sim/threads.ts'
 import { readBehaviours } from '../byzantine.ts'
 import type { FaultsOptions } from '../commands/experiment-faults.ts'
 import { EXIT, type ExitCode } from '../exit-code.ts'
@@ -78,9 +78,9 @@ class FaultsExperiment {
   async run(jobs: readonly SimJob[], scope: Scope): Promise<void> {
     const runs =
       this.#options.runtime === 'sim' ? simulatedRuns(jobs, this.#options.workers) : liveRuns(jobs, scope)
-    for await (const { index, result } of runs) {
+    for await (const { at, answer: result } of runs) {
       if (scope.signal.aborted) return
-      this.#runs.set(index, result)
+      this.#runs.set(at, result)
       this.#line.update(`${grouped(this.#runs.size)} of ${grouped(jobs.length)} runs`)
     }
   }
@@ -126,10 +126,10 @@ class FaultsExperiment {
 }
 
 /** One after another: they share the machine. */
-async function* liveRuns(jobs: readonly SimJob[], scope: Scope): AsyncGenerator<Numbered<FaultRun>> {
-  for (const [index, job] of jobs.entries()) {
+async function* liveRuns(jobs: readonly SimJob[], scope: Scope): AsyncGenerator<Answered<FaultRun>> {
+  for (const [at, job] of jobs.entries()) {
     if (scope.signal.aborted) return
-    yield { index, result: await runLive(scope, job) }
+    yield { at, answer: await runLive(scope, job) }
   }
 }
 

@@ -1,7 +1,11 @@
-import { besides, type Numbered, overThreads } from '../../sim/threads.ts'
+import { type Answered, inThreads, workerBeside } from '../../sim/threads.ts'
 import type { FaultRun } from './result.ts'
 import type { SimJob } from './sim-run.ts'
 
 /** Each job's run, as they are ready; a run is the same in any thread. */
-export const simulatedRuns = (jobs: readonly SimJob[], workers: number): AsyncGenerator<Numbered<FaultRun>> =>
-  overThreads({ worker: besides(import.meta.url, 'sim-worker'), jobs, workers })
+export const simulatedRuns = (jobs: readonly SimJob[], workers: number): AsyncGenerator<Answered<FaultRun>> =>
+  inThreads({
+    worker: workerBeside('sim-worker', import.meta.url),
+    shares: jobs,
+    threads: Math.min(workers, jobs.length),
+  })
