@@ -21,7 +21,7 @@ test('equal jobs give equal runs, in any thread and in any order', async () => {
   const jobs = [job({ malicious: 1, drop: 0.1 }), job({}), job({ malicious: 1, drop: 0.1 }, 2)]
   const expected = jobs.map(runSimulated)
   const found = []
-  for await (const { index, result } of simulatedRuns(jobs, 2)) found[index] = result
+  for await (const { at: index, answer: result } of simulatedRuns(jobs, 2)) found[index] = result
   expect(found).toEqual(expected)
   expect(expected[0]?.latenciesMs).not.toEqual(expected[2]?.latenciesMs)
 })
