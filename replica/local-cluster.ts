@@ -64,7 +64,7 @@ export const portTaken = (
     { cause },
   )
 
-type ClusterOptions = Pick<SpawnOptions, 'archive' | 'control' | 'trace' | 'noteSynced'>
+type ClusterOptions = Pick<SpawnOptions, 'archive' | 'control' | 'trace' | 'traceAll' | 'noteSynced'>
 
 /** Replica processes and their databases on one machine: started together, stopped together. */
 export class LocalCluster {

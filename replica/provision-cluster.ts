@@ -13,7 +13,7 @@ import {
   type Tuning,
 } from '../protocol/config.ts'
 import { keyPairFromSeed, randomBytes, SEED_BYTES } from '../protocol/crypto.ts'
-import type { AccountId } from '../protocol/operations.ts'
+import type { AccountId, Role } from '../protocol/operations.ts'
 import { CLUSTER_ID_BYTES } from '../protocol/signing.ts'
 import { CLIENT_ID_MIN, replicaId } from '../protocol/types.ts'
 import { bundleOf, clientKeyOf, clusterPaths } from './local-cluster/layout.ts'
@@ -24,10 +24,16 @@ import { VoteLog } from './runtime/vote-log/vote-log.ts'
 export type ClusterPlan = {
   readonly addresses: Addresses
   readonly databases: readonly DatabaseConfig[]
-  /** Tellers that genesis admits: each connected program needs an identity of its own. At least 1. */
+  /** Tellers that genesis admits: each connected program needs an identity of its own. */
   readonly clients: number
-  /** They belong to the first client. Balances are minor units. */
-  readonly accounts: readonly { readonly id: AccountId; readonly balance: bigint }[]
+  /** By name, admitted behind the tellers: they move what is theirs. Of tellers and customers there is at least one. */
+  readonly customers?: readonly string[] | undefined
+  /** They belong to the customer that `owner` names, or to the first client. Balances are minor units. */
+  readonly accounts: readonly {
+    readonly id: AccountId
+    readonly balance: bigint
+    readonly owner?: string | undefined
+  }[]
   /** K; undefined: the default. */
   readonly checkpointInterval?: number | undefined
   readonly tuning?: Partial<Tuning> | undefined
@@ -62,7 +68,8 @@ export function planCluster(
   random: (bytes: number) => Uint8Array = randomBytes,
 ): ClusterTexts {
   const seeds = plan.addresses.map(() => random(SEED_BYTES))
-  const clientSeeds = Array.from({ length: plan.clients }, () => random(SEED_BYTES))
+  const admitted = clientsOf(plan)
+  const clientSeeds = admitted.map(() => random(SEED_BYTES))
   const genesis = textOf({
     version: 1,
     clusterId: hexOf(random(CLUSTER_ID_BYTES)),
@@ -74,12 +81,16 @@ export function planCluster(
     replicas: seeds.map((seed, id) => ({ id, publicKey: publicKeyOf(seed) })),
     clients: clientSeeds.map((seed, i) => ({
       id: CLIENT_ID_MIN + i,
-      name: i === 0 ? CLIENT_NAME : `${CLIENT_NAME}-${i + 1}`,
+      name: admitted[i]?.name,
       address: null,
       publicKey: publicKeyOf(seed),
-      role: 'teller',
+      role: admitted[i]?.role,
     })),
-    accounts: plan.accounts.map(({ id, balance }) => ({ id, owner: CLIENT_ID_MIN, balance: `${balance}` })),
+    accounts: plan.accounts.map(({ id, balance, owner }) => ({
+      id,
+      owner: CLIENT_ID_MIN + (owner === undefined ? 0 : admitted.findIndex(({ name }) => name === owner)),
+      balance: `${balance}`,
+    })),
   })
   const parsed = parsePlanned(genesis)
   const clusterOf = (addresses: Addresses): ClusterFile => ({
@@ -96,6 +107,15 @@ export function planCluster(
     replicas: seeds.map((seed, id) => textOf(privateFileOf(plan, id, seed))),
   }
 }
+
+/** Everybody that genesis admits beside the replicas, in order of their ids. */
+const clientsOf = ({ clients, customers = [] }: ClusterPlan): { name: string; role: Role }[] => [
+  ...Array.from({ length: clients }, (_, i) => ({
+    name: i === 0 ? CLIENT_NAME : `${CLIENT_NAME}-${i + 1}`,
+    role: 'teller' as const,
+  })),
+  ...customers.map((name) => ({ name, role: 'customer' as const })),
+]
 
 /** What `planCluster` makes must be what replicas accept: fewer than four of them are refused here too. */
 const parsePlanned = (text: string): Genesis => parseGenesis({ name: 'genesis.json', text })

@@ -17,8 +17,9 @@ export type SpawnOptions = {
   readonly archive?: boolean
   /** The replica takes commands, and ends when this process does. */
   readonly control?: boolean
-  /** Messages around view changes go to a file of the bundle. */
+  /** Messages around view changes go to a file of the bundle; with `traceAll` all of them do. */
   readonly trace?: boolean
+  readonly traceAll?: boolean
   /** The vote log says beside itself what of it is synced. */
   readonly noteSynced?: boolean
   /** All of it; undefined: this process's own. */
@@ -169,8 +170,14 @@ export function describeExit({ code, signal, lastWords }: ReplicaExit): string {
   return signal === null ? `exit code ${code}` : signal
 }
 
-function flagsOf({ archive, control, trace, noteSynced }: SpawnOptions): string[] {
-  const flags = { '--archive': archive, '--control': control, '--trace': trace, '--note-synced': noteSynced }
+function flagsOf({ archive, control, trace, traceAll, noteSynced }: SpawnOptions): string[] {
+  const flags = {
+    '--archive': archive,
+    '--control': control,
+    '--trace': trace,
+    '--trace-all': traceAll,
+    '--note-synced': noteSynced,
+  }
   return Object.entries(flags).flatMap(([flag, isSet]) => (isSet === true ? [flag] : []))
 }
 

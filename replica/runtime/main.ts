@@ -12,7 +12,7 @@ import { requireBundle, serveReplica } from './serve.ts'
  *
  * `--archive` keeps segments that are cut off the vote log. For tests of recovery and chaos runs: `--control` takes
  * commands on stdin, a JSON line each (control.ts), answers each with a line, and ends the replica in order when stdin
- * ends; `--trace` writes messages around view changes to a file of the bundle; with `--note-synced` the vote log says what of
+ * ends; `--trace` writes messages around view changes to a file of the bundle, `--trace-all` all of them; with `--note-synced` the vote log says what of
  * it would survive a power cut; `--byzantine` names what it does against the protocol (byzantine/behaviour.ts); PBFT_FAILPOINT names where the process is to kill itself (failpoints.ts).
  */
 
@@ -22,13 +22,14 @@ const { values } = parseArgs({
     archive: { type: 'boolean', default: false },
     control: { type: 'boolean', default: false },
     trace: { type: 'boolean', default: false },
+    'trace-all': { type: 'boolean', default: false },
     'note-synced': { type: 'boolean', default: false },
     byzantine: { type: 'string' },
   },
 })
 if (values.dir === undefined) {
   process.stderr.write(
-    'usage: replica --dir BUNDLE [--archive] [--control] [--trace] [--note-synced] [--byzantine BEHAVIOURS] ' +
+    'usage: replica --dir BUNDLE [--archive] [--control] [--trace] [--trace-all] [--note-synced] [--byzantine BEHAVIOURS] ' +
       '(BUNDLE: a directory that `pbft init` made)\n',
   )
   process.exit(2)
@@ -62,7 +63,7 @@ try {
     controls: values.control ? new Controls() : undefined,
     makeAdversary: values.control || values.byzantine !== undefined ? adversaryFrom : undefined,
     byzantine: values.byzantine,
-    trace: values.trace,
+    trace: values['trace-all'] ? 'all' : values.trace ? 'view-changes' : undefined,
     until: ended.promise,
     onReady: (replica) => {
       ready.resolve(replica)

@@ -35,12 +35,14 @@ export type TraceLine =
   | { readonly atMs: number; readonly event: 'full' }
 
 /**
- * What a replica sent and received around its view changes: what was remembered when one starts, and everything until
+ * What a replica sent and received, all of it or around its view changes: what was remembered when one starts, and everything until
  * shortly after a view was entered. Bounded in memory and on disk.
  */
 export class MessageTrace {
   readonly #write: (text: string) => void
   readonly #nowMs: () => number
+  /** Not only around view changes. */
+  readonly #everything: boolean
   #ring: Traced[] = []
   /** Where the ring's oldest entry is, once it is full. */
   #oldest = 0
@@ -53,19 +55,25 @@ export class MessageTrace {
     readonly write: (text: string) => void
     readonly nowMs: () => number
     readonly bytesMax: number
+    readonly everything?: boolean
   }) {
     this.#write = args.write
     this.#nowMs = args.nowMs
     this.#bytesLeft = args.bytesMax
+    this.#everything = args.everything === true
   }
 
-  /** Appends to `path`. */
-  static toFile(path: string): MessageTrace & { close(): void } {
+  /** Appends to `path`. `everything`: all messages, soon after they were sent or received. */
+  static toFile(
+    path: string,
+    { everything = false }: { readonly everything?: boolean } = {},
+  ): MessageTrace & { close(): void } {
     const file = openSync(path, 'a', 0o644)
     const trace = new MessageTrace({
       write: (text) => writeSync(file, text),
       nowMs: () => performance.timeOrigin + performance.now(),
       bytesMax: Math.max(0, FILE_BYTES_MAX - statSync(path).size),
+      everything,
     })
     const close = () => {
       trace.flush()
@@ -76,6 +84,7 @@ export class MessageTrace {
 
   message(direction: Traced['direction'], peer: PrincipalId, message: Message): void {
     const traced = { atMs: this.#nowMs(), direction, peer, ...summaryOf(message) }
+    if (this.#everything) return this.#say(traced)
     const recording = this.#recording
     if (recording === null) return this.#remember(traced)
     this.#say(traced)
@@ -129,6 +138,7 @@ export class MessageTrace {
     if (this.#bytesLeft <= 0) this.#pending.push(`${JSON.stringify({ atMs: line.atMs, event: 'full' })}\n`)
     else this.#pending.push(text)
     if (this.#pending.length >= PENDING_MAX) this.flush()
+    else if (this.#everything && this.#pending.length === 1) setImmediate(() => this.flush())
   }
 }
 

@@ -35,8 +35,8 @@ export async function serveReplica(args: {
   readonly controls?: Controls | undefined
   readonly makeAdversary?: MakeAdversary | undefined
   readonly byzantine?: string | undefined
-  /** Messages around view changes go to a file of the bundle. */
-  readonly trace?: boolean
+  /** Messages go to a file of the bundle: those around view changes, or all. */
+  readonly trace?: 'view-changes' | 'all' | undefined
 }): Promise<void> {
   const { directory, archive, noteSynced = false, failpoint, controls, makeAdversary, byzantine } = args
   const paths = bundlePaths(directory)
@@ -46,7 +46,10 @@ export async function serveReplica(args: {
     log.warn(text)
     args.onNotice(text)
   }
-  const trace = args.trace === true ? MessageTrace.toFile(paths.messages) : undefined
+  const trace =
+    args.trace === undefined
+      ? undefined
+      : MessageTrace.toFile(paths.messages, { everything: args.trace === 'all' })
   const replica = await startReplica({
     bundleDirectory: directory,
     log,
