@@ -214,9 +214,10 @@ class Check {
 
   /** Null when every replica's present log was there and readable. */
   #whyLogsAreNotWhole({ damage }: LogPass): string | null {
-    const { genesis, logs } = this.#sources
+    const { genesis, logs, liars = [] } = this.#sources
     const missing = genesis.replicas
       .map(({ id }) => id)
+      .filter((id) => !liars.includes(id))
       .filter((id) => !logs.some(({ replica, isCurrent }) => isCurrent && replica === id))
     if (missing.length > 0) return `there is no vote log of ${replicasNamed(missing)}`
     const [first] = damage.filter(({ source }) => source.isCurrent)

@@ -15,6 +15,8 @@ export type CheckSources = {
   /** Files; null: none was given. */
   readonly history: string | null
   readonly samples: string | null
+  /** Replicas that lied: nothing of theirs is given, and nothing is missed. */
+  readonly liars?: readonly number[]
   /** What must be there, or nothing can be said. */
   readonly expected: {
     /** Vote logs of all replicas; and all that they ever held, archives included. */
