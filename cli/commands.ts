@@ -55,6 +55,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./commands/chaos.ts'),
   },
   {
+    name: 'scenario',
+    summary: 'play a file of transactions, replicas that are down, and replicas that lie',
+    namesLeftovers: true,
+    load: () => import('./commands/scenario.ts'),
+  },
+  {
     name: 'experiment',
     summary: 'measure by iteration count as the paper does, and by number of malicious replicas',
     namesLeftovers: true,

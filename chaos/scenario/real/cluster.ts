@@ -31,7 +31,8 @@ const DATABASE = 'postgres'
 /** Who looks at the replicas: a customer without an account. */
 const OBSERVER = 'observer'
 const ANSWER_MS = 300
-const STATE = /^(votes|votes\..*|messages\.jsonl|replica\.log)$/
+/** Of a bundle: what a fresh state begins with. */
+const KEPT = new Set(['genesis.json', 'cluster.json', 'private.json', 'postgres'])
 
 /**
  * Seven replica processes, each with a Postgres of its own, and the customers A to J. Servers run on while replicas are
@@ -139,7 +140,7 @@ export class ScenarioCluster {
     await foreignServer(this.databaseUrl(id)).wipe()
     const bundle = this.bundle(id)
     for (const name of await readdir(bundle)) {
-      if (STATE.test(name)) await rm(join(bundle, name), { recursive: true })
+      if (!KEPT.has(name)) await rm(join(bundle, name), { recursive: true, force: true })
     }
     const identity = { genesisDigest: this.genesis.digest, replica: replicaId(id) }
     await VoteLog.create(bundlePaths(bundle).votes, identity)

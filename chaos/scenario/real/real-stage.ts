@@ -3,6 +3,7 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { ReplicaReport } from '../../../protocol/inspection.ts'
+import { bundlePaths } from '../../../replica/runtime/bundle.ts'
 import type { Role, SetEvidence } from '../evidence.ts'
 import { History } from '../history.ts'
 import type { Told } from '../outcome.ts'
@@ -11,6 +12,7 @@ import type { Stage, StageOptions } from '../stage.ts'
 import type { ScenarioCluster } from './cluster.ts'
 import { Customers } from './customers.ts'
 import { dump, evidenceOf, judge, type Remains } from './evidence.ts'
+import { MessageTail } from './message-tail.ts'
 
 const LOOK_MS = 100
 /** For who must get level, and for who need not. */
@@ -19,10 +21,15 @@ const CALM_MS_MAX = 3_000
 /** Clients whose requests nobody answered learn of them when there is a quorum again. */
 const SETTLE_MS_MAX = 5_000
 
+export type RealStageOptions = StageOptions & {
+  /** All replicas serve, and their databases are where they stay. */
+  readonly onServing: () => Promise<void>
+}
+
 /** Sets on real replica processes, real UDP and real databases. */
 export class RealStage implements Stage {
   readonly #cluster: ScenarioCluster
-  readonly #options: StageOptions
+  readonly #options: RealStageOptions
   /** Of what is judged. */
   readonly #directory: string
   readonly #history: History
@@ -30,9 +37,10 @@ export class RealStage implements Stage {
   /** Since the state was fresh. */
   readonly #liars = new Set<number>()
   #hasState = false
+  #tail: MessageTail | undefined
 
   /** @param directory for rows and histories; made here */
-  constructor(cluster: ScenarioCluster, directory: string, options: StageOptions) {
+  constructor(cluster: ScenarioCluster, directory: string, options: RealStageOptions) {
     mkdirSync(directory, { recursive: true })
     this.#cluster = cluster
     this.#directory = directory
@@ -56,6 +64,7 @@ export class RealStage implements Stage {
     await this.#cluster.start(live)
     await this.#cluster.lie(byzantine, attacks)
     for (const id of byzantine) this.#liars.add(id)
+    await this.#followMessages()
     await this.#settleDoubts()
   }
 
@@ -66,10 +75,20 @@ export class RealStage implements Stage {
   async #becomeFresh(): Promise<void> {
     await this.#customers.close()
     await this.#cluster.startFresh()
+    await this.#options.onServing()
     this.#history.restart()
     this.#liars.clear()
     this.#customers = this.#newCustomers()
     this.#hasState = true
+  }
+
+  async #followMessages(): Promise<void> {
+    const { onMessage } = this.#options
+    if (onMessage === undefined) return
+    const files = this.#replicas.map((replica) => {
+      return { replica, file: bundlePaths(this.#cluster.bundle(replica)).messages }
+    })
+    this.#tail = await MessageTail.follow(files, onMessage)
   }
 
   async #settleDoubts(): Promise<void> {
@@ -90,6 +109,7 @@ export class RealStage implements Stage {
       await this.#customers.close()
       await this.#cluster.kill(this.#cluster.running)
     }
+    await this.#tail?.stop()
     const remains = this.#replicas.map((id) => this.#remainsOf(id, set))
     for (const { dump } of remains) await rm(dump, { recursive: true, force: true })
     const gathered = await Promise.all(remains.map(dump))
@@ -137,6 +157,7 @@ export class RealStage implements Stage {
   }
 
   async close(): Promise<void> {
+    await this.#tail?.stop()
     await this.#customers.close()
     await this.#cluster.stop()
   }
