@@ -1,7 +1,6 @@
-/** What a behaviour may name in brackets. Where it names none, it chooses itself. */
-type Argument = 'replicas' | 'client' | 'milliseconds' | 'none'
+import { BehaviourGrammar, type Description, type Named } from '../../protocol/byzantine/grammar.ts'
 
-type Description = { readonly argument: Argument; readonly does: string }
+export { BehaviourError } from '../../protocol/byzantine/grammar.ts'
 
 /** Everything a replica can be told to do against the protocol. */
 export const BEHAVIOURS = {
@@ -46,10 +45,7 @@ export const BEHAVIOURS = {
 } as const satisfies Readonly<Record<string, Description>>
 
 export type BehaviourName = keyof typeof BEHAVIOURS
-export const BEHAVIOUR_NAMES = Object.keys(BEHAVIOURS).filter(isBehaviourName)
-
-/** `targets`: ids of replicas or of a client, or milliseconds, as BEHAVIOURS says; empty where none were named. */
-export type Behaviour = { readonly name: BehaviourName; readonly targets: readonly number[] }
+export type Behaviour = Named<BehaviourName>
 
 /** Names that others have for them. */
 const ALIASES: Readonly<Record<string, BehaviourName>> = {
@@ -59,80 +55,13 @@ const ALIASES: Readonly<Record<string, BehaviourName>> = {
   equivocate: 'equivocation',
 }
 
-/** A text that names no behaviours: `column`, from 1, is where it goes wrong. */
-export class BehaviourError extends Error {
-  override name = 'BehaviourError'
-  readonly column: number
+const grammar = new BehaviourGrammar<BehaviourName>(BEHAVIOURS, ALIASES)
 
-  constructor(column: number, problem: string) {
-    super(`column ${column}: ${problem}`)
-    this.column = column
-  }
-}
+export const BEHAVIOUR_NAMES = grammar.names
 
-/**
- * `sign; dark(n6); equivocation(n2, n3); slow(20)`: names, each with what it is aimed at, in any order. `nK` is the K-th
- * replica, K-1 by its id; a plain number is an id. Empty: none.
- * @throws BehaviourError
- */
-export function parseBehaviours(text: string, { replicas }: { readonly replicas: number }): Behaviour[] {
-  const behaviours: Behaviour[] = []
-  const pattern = /\s*([^\s;,()]+)\s*(?:\(([^()]*)\))?\s*(?:[;,]|$)/y
-  while (pattern.lastIndex < text.length && text.slice(pattern.lastIndex).trim() !== '') {
-    const at = pattern.lastIndex
-    const match = pattern.exec(text)
-    if (match === null) {
-      throw new BehaviourError(
-        at + 1,
-        `expected name or name(target, ...), separated by ";", not "${text.slice(at)}"`,
-      )
-    }
-    const [, word = '', inside] = match
-    const name = nameOf(word, { column: text.indexOf(word, at) + 1 })
-    const column = inside === undefined ? at + 1 : text.indexOf('(', at) + 2
-    behaviours.push({ name, targets: targetsOf(inside ?? '', { name, column, replicas }) })
-  }
-  return behaviours
-}
+/** @throws BehaviourError */
+export const parseBehaviours = (text: string, cluster: { readonly replicas: number }): Behaviour[] =>
+  grammar.parse(text, cluster)
 
 /** What `parseBehaviours` reads back. */
-export const formatBehaviours = (behaviours: readonly Behaviour[]): string =>
-  behaviours
-    .map(({ name, targets }) => (targets.length === 0 ? name : `${name}(${targets.join(',')})`))
-    .join('; ')
-
-function isBehaviourName(word: string): word is BehaviourName {
-  return Object.hasOwn(BEHAVIOURS, word)
-}
-
-function nameOf(word: string, { column }: { readonly column: number }): BehaviourName {
-  const lower = word.toLowerCase()
-  const name = ALIASES[lower] ?? lower
-  if (isBehaviourName(name)) return name
-  throw new BehaviourError(column, `"${word}" is no behaviour; there are ${BEHAVIOUR_NAMES.join(', ')}`)
-}
-
-function targetsOf(
-  inside: string,
-  {
-    name,
-    column,
-    replicas,
-  }: { readonly name: BehaviourName; readonly column: number; readonly replicas: number },
-): number[] {
-  const words = inside.split(/[\s,]+/).filter((word) => word !== '')
-  const { argument }: Description = BEHAVIOURS[name]
-  const refuse = (problem: string) => new BehaviourError(column, `${name}: ${problem}`)
-  if (argument === 'none' && words.length > 0) throw refuse('it takes nothing in brackets')
-  if (argument !== 'replicas' && words.length > 1) throw refuse('it takes one number in brackets')
-  return words.map((word) => {
-    const [, ordinal, number] = /^(?:n(\d{1,9})|(\d{1,9}))$/i.exec(word) ?? []
-    const value = ordinal === undefined ? Number(number) : Number(ordinal) - 1
-    if (argument !== 'replicas') {
-      if (number !== undefined) return value
-      throw refuse(`"${word}" is no whole number`)
-    }
-    if (value >= 0 && value < replicas) return value
-    throw refuse(`"${word}" is no replica; they are n1 to n${replicas}, or 0 to ${replicas - 1}`)
-  })
-}
+export const formatBehaviours = (behaviours: readonly Behaviour[]): string => grammar.format(behaviours)

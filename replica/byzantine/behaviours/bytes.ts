@@ -1,5 +1,5 @@
+import { garbageFrom } from '../../../protocol/byzantine/garbage.ts'
 import type { Message } from '../../../protocol/messages.ts'
-import { pack, unpack } from '../../../protocol/msgpack.ts'
 import type { PrincipalId } from '../../../protocol/types.ts'
 import type { Effect } from '../../core/effect.ts'
 import type { Packet } from '../../runtime/adversary.ts'
@@ -10,7 +10,6 @@ import { widened } from '../widened.ts'
 const REPLAYED_MAX = 256
 const REPLAY_CHANCE = 0.2
 const GARBAGE_CHANCE = 0.2
-const NOISE_BYTES_MAX = 1_200
 
 type Said = { readonly to: readonly PrincipalId[]; readonly message: Message }
 
@@ -43,51 +42,6 @@ export const garbage = ({ random }: Liar): Part => ({
   wire: (_, __, packets) =>
     packets.flatMap((packet): readonly Packet[] => {
       if (random() >= GARBAGE_CHANCE) return [packet]
-      const bytes = random() < 0.3 ? noise(random) : scrambled(packet.bytes, random)
-      return [packet, { ...packet, bytes }]
+      return [packet, { ...packet, bytes: garbageFrom(packet.bytes, random) }]
     }),
 })
-
-function noise(random: () => number): Uint8Array {
-  const length = Math.floor(random() * NOISE_BYTES_MAX)
-  return Uint8Array.from({ length }, () => Math.floor(random() * 256))
-}
-
-/** Still a message, mostly: one value, anywhere in it, is another of its kind. */
-function scrambled(bytes: Uint8Array, random: () => number): Uint8Array {
-  const value = unpack(bytes)
-  const places: { readonly list: unknown[]; readonly at: number }[] = []
-  const collect = (list: unknown[]) => {
-    for (const [at, item] of list.entries()) {
-      if (Array.isArray(item)) collect(item)
-      else places.push({ list, at })
-    }
-  }
-  if (!Array.isArray(value)) return bytes
-  collect(value)
-  const place = places[Math.floor(random() * places.length)]
-  if (place === undefined) return bytes
-  place.list[place.at] = another(place.list[place.at], random)
-  return pack(value)
-}
-
-function another(value: unknown, random: () => number): unknown {
-  if (typeof value === 'number') {
-    const choices = [
-      value + 1,
-      Math.max(0, value - 1),
-      0,
-      Number.MAX_SAFE_INTEGER,
-      Math.floor(random() * 1_000),
-    ]
-    return choices[Math.floor(random() * choices.length)]
-  }
-  if (value instanceof Uint8Array) {
-    const changed = Uint8Array.from(value)
-    const at = Math.floor(random() * changed.length)
-    changed[at] = (changed[at] ?? 0) ^ (1 + Math.floor(random() * 255))
-    return changed
-  }
-  if (typeof value === 'boolean') return !value
-  return null
-}
