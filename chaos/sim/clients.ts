@@ -1,6 +1,8 @@
-import { CLIENT_ID_MIN, type ClientId, clientId } from '../../protocol/types.ts'
+import type { Request } from '../../protocol/messages.ts'
+import { CLIENT_ID_MIN, type ClientId, clientId, type PrincipalId } from '../../protocol/types.ts'
 import type { Checks } from './checks.ts'
 import { ClientProcess, type Errand } from './client-process.ts'
+import { LyingClient } from './lying-client.ts'
 import type { Probe } from './probe.ts'
 import type { Random } from './random.ts'
 import { drawJob, type Job } from './workload.ts'
@@ -11,6 +13,9 @@ export type ClientsOptions = {
   readonly draw?: (random: Random, client: ClientId) => Job
   readonly probe?: Probe
 }
+
+/** Requests of correct clients that liars know. */
+const OVERHEARD_MAX = 64
 
 type Member = {
   readonly id: ClientId
@@ -28,22 +33,35 @@ export class Clients {
   readonly #draw: (random: Random, client: ClientId) => Job
   readonly #probe: Probe | undefined
   readonly #members: Member[]
+  readonly #liars: readonly LyingClient[]
+  readonly #overheard: Request[] = []
 
   constructor(world: World, checks: Checks, { draw = drawJob, probe }: ClientsOptions = {}) {
     this.#world = world
     this.#checks = checks
     this.#draw = draw
     this.#probe = probe
-    const { clients, requests } = world.plan
-    this.#members = Array.from({ length: clients }, (_, index) => {
-      const id = clientId(CLIENT_ID_MIN + index)
-      const share = Math.floor(requests / clients) + (index < requests % clients ? 1 : 0)
+    const { clients, requests, lyingClients } = world.plan
+    const all = Array.from({ length: clients }, (_, index) => clientId(CLIENT_ID_MIN + index))
+    const correct = all.filter((id) => lyingClients.every(({ client }) => client !== id))
+    this.#liars = lyingClients.map(
+      ({ client, behaviours }) =>
+        new LyingClient({
+          world,
+          id: client,
+          behaviours,
+          others: all.filter((id) => id !== client),
+          overheard: () => (this.#overheard.length === 0 ? undefined : world.random.pick(this.#overheard)),
+        }),
+    )
+    this.#members = correct.map((id, index) => {
+      const share = Math.floor(requests / correct.length) + (index < requests % correct.length ? 1 : 0)
       return { id, process: this.#spawn(id, index), left: share, running: 0 }
     })
   }
 
-  get ids(): readonly ClientId[] {
-    return this.#members.map(({ id }) => id)
+  get ids(): readonly PrincipalId[] {
+    return [...this.#members, ...this.#liars].map(({ id }) => id)
   }
 
   get outstanding(): number {
@@ -55,6 +73,12 @@ export class Clients {
       member.process.start()
       this.#goOn(index)
     })
+    for (const liar of this.#liars) liar.start()
+  }
+
+  /** They have nobody left to harm: what the cluster owes them still, and what it holds of them, is for it to end. */
+  silenceLiars(): void {
+    for (const liar of this.#liars) liar.kill()
   }
 
   /** Their processes, without a call: handshakes are over by the time that `begin` is called. */
@@ -120,8 +144,15 @@ export class Clients {
           this.#done(index)
         },
         onAgain: (errand) => this.#again(index, errand),
+        onSent: (request) => this.#overhear(request),
       },
     })
+  }
+
+  #overhear(request: Request): void {
+    if (this.#liars.length === 0) return
+    this.#overheard.push(request)
+    if (this.#overheard.length > OVERHEARD_MAX) this.#overheard.shift()
   }
 
   #begin(member: Member, errand: Errand): void {

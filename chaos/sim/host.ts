@@ -138,7 +138,9 @@ export abstract class Host {
   protected decoded(from: PrincipalId, bytes: Uint8Array): Message | null {
     const message = decodeMessage(bytes)
     if (!isMalformed(message)) return message
-    if (!this.world.plan.liars.some(({ replica }) => replica === from)) {
+    const { liars, lyingClients } = this.world.plan
+    const isLiar = liars.some(({ replica }) => replica === from)
+    if (!isLiar && !lyingClients.some(({ client }) => client === from)) {
       throw new Violation('exception', `${from} is correct and sent: ${message.malformed}`)
     }
     this.world.happenings.count('malformed message')

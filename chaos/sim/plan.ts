@@ -1,4 +1,7 @@
+import { CLIENT_BEHAVIOUR_NAMES, type ClientBehaviour } from '../../client/byzantine/behaviour.ts'
+import type { Named } from '../../protocol/byzantine/grammar.ts'
 import { quorumOf } from '../../protocol/quorum.ts'
+import { CLIENT_ID_MIN, type ClientId, clientId } from '../../protocol/types.ts'
 import { BEHAVIOUR_NAMES, type Behaviour } from '../../replica/byzantine/behaviour.ts'
 import type { Random } from './random.ts'
 
@@ -27,6 +30,7 @@ export type FaultKind =
   | 'clock-skew'
   | 'clock-rate'
   | 'liars'
+  | 'lying-clients'
 
 /** Liars by choice: all of these behaviours at each of `count` replicas; f of them when it is left out. */
 export type Byzantine = { readonly behaviours: readonly Behaviour[]; readonly count?: number }
@@ -55,6 +59,7 @@ export const FAULT_KINDS: readonly FaultKind[] = [
   'clock-skew',
   'clock-rate',
   'liars',
+  'lying-clients',
 ]
 /** Each makes its victim one of the f while it lasts. */
 const STORAGE_FAULTS: readonly FaultKind[] = ['lost-log', 'lost-database', 'tampered-rows']
@@ -127,6 +132,11 @@ export type Plan = {
   }
   /** They lie to the end, also when all else is healed. At most f, unless more were asked for. */
   readonly liars: readonly { readonly replica: number; readonly behaviours: readonly Behaviour[] }[]
+  /** Customers, never tellers, who may move anybody's money. They lie until every correct client has its answers. */
+  readonly lyingClients: readonly {
+    readonly client: ClientId
+    readonly behaviours: readonly ClientBehaviour[]
+  }[]
   readonly clientSide: {
     readonly restartEveryMs: EveryMs
     readonly skewUs: number
@@ -152,6 +162,8 @@ export function drawPlan(
     readonly requests: number
     readonly faults: FaultSelection
     readonly byzantine?: Byzantine
+    /** One lying client that does all of these. */
+    readonly byzantineClients?: readonly ClientBehaviour[]
   },
 ): Plan {
   const faults = drawFaults(random, asked.faults)
@@ -223,6 +235,11 @@ export function drawPlan(
       tamperEveryMs: every('tampered-rows', [100, 600]),
     },
     liars: drawLiars(random, { replicas, faults, byzantine: asked.byzantine }),
+    lyingClients: drawLyingClients(random, {
+      clients: asked.clients,
+      isAsked: has('lying-clients'),
+      behaviours: asked.byzantineClients,
+    }),
     clientSide: {
       restartEveryMs: every('client-restart', [50, 400]),
       skewUs: has('clock-skew') ? random.int(1_000, 10_000_000) : 0,
@@ -245,6 +262,7 @@ function drawFaults(random: Random, selection: FaultSelection): readonly FaultKi
 
 /** How many behaviours one liar combines at most. */
 const BEHAVIOURS_MAX = 3
+const LYING_CLIENTS_MAX = 2
 
 /** Liars and storage faults share the f: where a run has both, chance leaves room for either. */
 function drawLiars(
@@ -267,12 +285,38 @@ function drawLiars(
   const first = random.int(0, random.chance(0.6) ? 1 : replicas - 1)
   return Array.from({ length: count }, (_, index) => ({
     replica: (first + index) % replicas,
-    behaviours: byzantine?.behaviours ?? drawBehaviours(random),
+    behaviours: byzantine?.behaviours ?? drawBehaviours(random, BEHAVIOUR_NAMES),
   }))
 }
 
-const drawBehaviours = (random: Random): readonly Behaviour[] =>
+function drawLyingClients(
+  random: Random,
+  {
+    clients,
+    isAsked,
+    behaviours,
+  }: {
+    readonly clients: number
+    readonly isAsked: boolean
+    readonly behaviours: readonly ClientBehaviour[] | undefined
+  },
+): Plan['lyingClients'] {
+  if (behaviours === undefined && !isAsked) return []
+  const customers = Array.from({ length: Math.floor(clients / 2) }, (_, i) =>
+    clientId(CLIENT_ID_MIN + 2 * i + 1),
+  )
+  const count = behaviours === undefined ? random.int(1, LYING_CLIENTS_MAX) : 1
+  return random
+    .shuffled(customers)
+    .slice(0, count)
+    .map((client) => ({ client, behaviours: behaviours ?? drawBehaviours(random, CLIENT_BEHAVIOUR_NAMES) }))
+}
+
+const drawBehaviours = <Name extends string>(
+  random: Random,
+  names: readonly Name[],
+): readonly Named<Name>[] =>
   random
-    .shuffled(BEHAVIOUR_NAMES)
+    .shuffled(names)
     .slice(0, random.int(1, BEHAVIOURS_MAX))
     .map((name) => ({ name, targets: [] }))

@@ -142,7 +142,10 @@ export class ReplicaProcess extends Host {
         flush: () => this.#log.flush(),
       },
       send: (to, message) => this.#send(to, message),
-      verify: (claims) => verifyAll(world.cast, claims),
+      verify: (claims) => {
+        const valid = verifyAll(world.cast, claims)
+        return this.#sabotage.verify?.(replica, claims, valid) ?? valid
+      },
       execute: (effect) => this.#executor.execute(effect),
       readState: (effect) => this.#readState(effect),
       readCommitted: (effect) => this.#readCommitted(effect),

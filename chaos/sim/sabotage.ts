@@ -1,7 +1,7 @@
 import type { BatchAt, Executed } from '../../db/store.ts'
 import type { ReadValue } from '../../protocol/operations.ts'
 import type { ReplicaId } from '../../protocol/types.ts'
-import type { Effect } from '../../replica/core/effect.ts'
+import type { Claim, Effect } from '../../replica/core/effect.ts'
 import type { VoteRecord } from '../../replica/core/vote-record.ts'
 import type { Adversary, Liar } from '../../replica/runtime/adversary.ts'
 
@@ -18,6 +18,8 @@ export type Sabotage = {
     run: readonly BatchAt[],
     perform: (run: readonly BatchAt[]) => readonly Executed[],
   ): readonly Executed[]
+  /** What the verifier says of these claims; `valid` is the truth. */
+  verify?(replica: ReplicaId, claims: readonly Claim[], valid: readonly boolean[]): readonly boolean[]
   /** What the database shows a read. */
   read?(replica: ReplicaId, values: readonly ReadValue[]): readonly ReadValue[]
   /** fsync returns, and a power cut takes what it was for. */

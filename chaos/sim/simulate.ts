@@ -18,9 +18,10 @@
  * time.
  *
  * For the command `pbft simulate --seed N [--runs M] [--replicas N] [--clients C] [--requests R]
- * [--faults swarm|all|none|KIND,KIND...] [--trace]`: exit 0 when no report has a failure and nothing is
+ * [--faults swarm|all|none|KIND,KIND...] [--byzantine B] [--byzantine-clients B] [--trace]`: exit 0 when no report has a failure and nothing is
  * `missing`, else 1 with `formatFailure` of each; `--trace` asks for `trace: true` and prints `report.lines`. `report.command` names just these flags.
  */
+import { type ClientBehaviour, formatClientBehaviours } from '../../client/byzantine/behaviour.ts'
 import { formatBehaviours } from '../../replica/byzantine/behaviour.ts'
 import { byzzfuzz } from './byzzfuzz/byzzfuzz.ts'
 import { type Byzantine, drawPlan, type FaultSelection, type Plan } from './plan.ts'
@@ -56,6 +57,8 @@ export type SimOptions = {
   readonly byzantine?: Byzantine
   /** One liar and the network have a few small faults, by type of message and round, in place of behaviours. */
   readonly byzzfuzz?: boolean
+  /** What one lying client does, in place of those that the seed draws; which one it is it still draws. */
+  readonly byzantineClients?: readonly ClientBehaviour[]
   /** Keep a line of text for each message and event. */
   readonly trace?: boolean
   /** Breaks replicas on purpose. */
@@ -91,7 +94,14 @@ export function simulate(options: SimOptions): SimReport {
 
 function runOnce(options: SimOptions): SimReport {
   const random = new Random(options.seed)
-  const { seed, clients = CLIENTS, requests = REQUESTS, faults = 'swarm', replicas } = options
+  const {
+    seed,
+    clients = CLIENTS,
+    requests = REQUESTS,
+    faults = 'swarm',
+    replicas,
+    byzantineClients,
+  } = options
   const byzantine = options.byzzfuzz === true ? FUZZED : options.byzantine
   const plan = drawPlan(random, {
     seed,
@@ -100,6 +110,7 @@ function runOnce(options: SimOptions): SimReport {
     faults,
     ...(replicas === undefined ? {} : { replicas }),
     ...(byzantine === undefined ? {} : { byzantine }),
+    ...(byzantineClients === undefined ? {} : { byzantineClients }),
   })
   const fuzz = options.byzzfuzz === true ? byzzfuzz({ seed, replicas: plan.replicas }) : {}
   const simulation = new Simulation({
@@ -126,7 +137,8 @@ function runOnce(options: SimOptions): SimReport {
 }
 
 /** Only what differs from the defaults. Sabotage has no flag: it is for tests. */
-function commandOf({ seed, replicas, clients, requests, faults, byzantine, ...rest }: SimOptions): string {
+function commandOf(options: SimOptions): string {
+  const { seed, replicas, clients, requests, faults, byzantine, byzantineClients, byzzfuzz } = options
   const flags: string[] = [`--seed ${seed}`, '--runs 1']
   if (replicas !== undefined) flags.push(`--replicas ${replicas}`)
   if (clients !== undefined && clients !== CLIENTS) flags.push(`--clients ${clients}`)
@@ -138,7 +150,10 @@ function commandOf({ seed, replicas, clients, requests, faults, byzantine, ...re
     flags.push(`--byzantine "${formatBehaviours(byzantine.behaviours)}"`)
     if (byzantine.count !== undefined) flags.push(`--liars ${byzantine.count}`)
   }
-  if (rest.byzzfuzz === true) flags.push('--byzzfuzz')
+  if (byzzfuzz === true) flags.push('--byzzfuzz')
+  if (byzantineClients !== undefined) {
+    flags.push(`--byzantine-clients "${formatClientBehaviours(byzantineClients)}"`)
+  }
   return `pbft simulate ${flags.join(' ')}`
 }
 
@@ -178,7 +193,12 @@ export type CampaignSummary = {
 
 export async function summarize(
   reports: Iterable<SimReport> | AsyncIterable<SimReport>,
-  { faults = 'swarm', replicas, byzantine }: Pick<SimOptions, 'faults' | 'replicas' | 'byzantine'> = {},
+  {
+    faults = 'swarm',
+    replicas,
+    byzantine,
+    byzantineClients,
+  }: Pick<SimOptions, 'faults' | 'replicas' | 'byzantine' | 'byzantineClients'> = {},
 ): Promise<CampaignSummary> {
   const totals = new Map<string, number>()
   const failures: SimReport[] = []
@@ -192,7 +212,8 @@ export async function summarize(
   }
   const happenings = Object.fromEntries([...totals].sort(([a], [b]) => (a < b ? -1 : 1)))
   const isBroad =
-    (faults === 'swarm' || faults === 'all') && replicas === undefined && byzantine === undefined
+    (faults === 'swarm' || faults === 'all') &&
+    [replicas, byzantine, byzantineClients].every((fixed) => fixed === undefined)
   const missing = isBroad && runs >= SOMETIMES_RUNS_MIN ? neverHappened(happenings) : []
   return { runs, failures, happenings, missing }
 }
@@ -204,9 +225,12 @@ export function formatFailure(report: SimReport): string {
   const liars = plan.liars
     .map(({ replica, behaviours }) => ` liar r${replica} (${formatBehaviours(behaviours)})`)
     .join('')
+  const lyingClients = plan.lyingClients
+    .map(({ client, behaviours }) => ` liar c${client} (${formatClientBehaviours(behaviours)})`)
+    .join('')
   return [
     `seed ${seed} failed at ${failure.atMs.toFixed(3)} ms: ${failure.kind}: ${failure.message}`,
-    `n=${plan.replicas} K=${plan.cluster.checkpointInterval} in flight ${plan.cluster.inFlightMax}${liars}, faults: ${plan.faults.join(' ') || 'none'}`,
+    `n=${plan.replicas} K=${plan.cluster.checkpointInterval} in flight ${plan.cluster.inFlightMax}${liars}${lyingClients}, faults: ${plan.faults.join(' ') || 'none'}`,
     ...lines.slice(-FAILURE_LINES),
     `again: ${report.command}`,
   ].join('\n')

@@ -2,6 +2,7 @@ import { quorumOf } from '../../protocol/quorum.ts'
 import { replicaId } from '../../protocol/types.ts'
 import { formatBehaviours } from '../../replica/byzantine/behaviour.ts'
 import { AnswerCheck } from './check/answer-check.ts'
+import { authorityOf } from './check/authority-check.ts'
 import { Certified } from './check/certified.ts'
 import { EvidenceCheck } from './check/evidence-check.ts'
 import { HistoryCheck } from './check/history-check.ts'
@@ -61,7 +62,7 @@ export class Simulation {
     const cast = castOf(plan, plan.realCrypto ? realSuite : fastSuite, random)
     this.world = { plan, cast, random, queue, network, trace, happenings }
     const disks = cast.genesis.replicas.map(() => new Disk(random, sabotage.fsyncLies === true))
-    const history = new HistoryCheck(cast.genesis, happenings)
+    const history = new HistoryCheck(cast.genesis, { happenings, authority: authorityOf(cast) })
     const isIdle = () => this.clients.outstanding === 0
     const liars = new Set(plan.liars.map(({ replica }) => replica))
     const promises = disks.map((disk, replica) =>
@@ -107,6 +108,7 @@ export class Simulation {
     this.#note('heals')
     nemesis.heal()
     this.#complete()
+    this.clients.silenceLiars()
     this.#note('is idle')
     this.#becomeLevel()
     this.#checkRows()

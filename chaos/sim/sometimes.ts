@@ -51,6 +51,8 @@ export const SOMETIMES = {
   'session-down': 'CP5',
   'datagram damaged': 'AU2',
   'datagram replayed': 'AU2',
+  'lying client answered': 'AU3',
+  'lying client not answered': 'AU3',
   'client restarted': 'NC5',
   'client: read-ordered': 'NC7',
   'lookup: executed': 'NC5',

@@ -3,6 +3,7 @@ export type ViolationKind =
   | 'agreement'
   | 'executed-twice'
   | 'money'
+  | 'authority'
   | 'promise-broken'
   | 'false-evidence'
   | 'not-durable'

@@ -14,7 +14,7 @@ import {
 } from '../../chaos/sim/simulate.ts'
 import { table } from '../../client/format.ts'
 import { examples, wholeNumber } from '../arguments.ts'
-import { readBehaviours } from '../byzantine.ts'
+import { clientBehaviourHelp, readBehaviours, readClientBehaviours } from '../byzantine.ts'
 import { EXIT, type ExitCode } from '../exit-code.ts'
 import { UsageError } from '../failure.ts'
 import { invocation } from '../invocation.ts'
@@ -30,6 +30,7 @@ type Options = {
   readonly replicas?: number
   readonly faults: FaultSelection
   readonly byzantine?: string
+  readonly byzantineClients?: string
   readonly liars?: number
   readonly byzzfuzz?: boolean
   readonly workers: number
@@ -59,16 +60,21 @@ export function define(command: Command, exit: (code: ExitCode) => void): void {
       wholeNumber(1, REPLICAS_OPTION_MAX),
     )
     .option('--byzzfuzz', 'few and small faults, by type of message and round, and no others unless named')
+    .option(
+      '--byzantine-clients <behaviours>',
+      'what one client of each run does, such as "two-bodies; flood"',
+    )
     .option('--workers <n>', 'threads that share the seeds', wholeNumber(1, 256), availableParallelism())
     .option('--trace', 'print a line for each event and message (of few runs)')
     .option('--json', 'print one JSON document')
     .addHelpText(
       'after',
-      examples(
+      `${examples(
         'pbft simulate --seed 1 --runs 1000',
         'pbft simulate --seed 17 --trace | less',
         'pbft simulate --seed 1 --runs 200 --byzantine "equivocation; replay"',
-      ),
+        'pbft simulate --seed 1 --runs 200 --byzantine-clients "two-bodies; flood(1000)"',
+      )}\n\n${clientBehaviourHelp()}\n\n\`pbft replica --help\` lists what --byzantine may name.`,
     )
     .action(async (options: Options) => exit(await simulate(options)))
 }
@@ -80,7 +86,7 @@ function faultsFrom(text: string): FaultSelection {
   throw new InvalidArgumentError(`It must be swarm, all, none, or some of: ${FAULT_KINDS.join(', ')}.`)
 }
 
-type Choices = Pick<SimOptions, 'faults' | 'replicas' | 'byzantine' | 'byzzfuzz'>
+type Choices = Pick<SimOptions, 'faults' | 'replicas' | 'byzantine' | 'byzantineClients' | 'byzzfuzz'>
 
 async function simulate(options: Options): Promise<ExitCode> {
   const { seed, runs, replicas, faults, workers, trace = false, json = false } = options
@@ -90,6 +96,7 @@ async function simulate(options: Options): Promise<ExitCode> {
     byzzfuzz,
     ...(replicas === undefined ? {} : { replicas }),
     ...byzantineFrom(options),
+    ...byzantineClientsFrom(options),
   }
   const startedMs = performance.now()
   const reports = trace
@@ -124,6 +131,14 @@ function byzantineFrom({
   return { byzantine: { behaviours, ...(liars === undefined ? {} : { count: liars }) } }
 }
 
+const byzantineClientsFrom = ({
+  byzantineClients,
+  replicas = REPLICAS_OPTION_MAX,
+}: Options): Pick<SimOptions, 'byzantineClients'> =>
+  byzantineClients === undefined
+    ? {}
+    : { byzantineClients: readClientBehaviours(byzantineClients, { replicas }) }
+
 function* traced(seed: number, runs: number, choices: Choices): Generator<SimReport> {
   for (let i = 0; i < runs; i++) yield simulateSeed({ ...choices, seed: seed + i, trace: true })
 }
@@ -155,10 +170,14 @@ async function* watched(
 }
 
 /** With every choice that made this run what it was. */
-function replayCommand(seed: number, { replicas, faults, byzantine, liars, byzzfuzz }: Options): string {
+function replayCommand(
+  seed: number,
+  { replicas, faults, byzantine, byzantineClients, liars, byzzfuzz }: Options,
+): string {
   const choices = [
     replicas === undefined ? '' : ` --replicas ${replicas}`,
     faults === 'swarm' ? '' : ` --faults ${typeof faults === 'string' ? faults : faults.join(',')}`,
+    byzantineClients === undefined ? '' : ` --byzantine-clients "${byzantineClients}"`,
     byzantine === undefined ? '' : ` --byzantine "${byzantine}"`,
     liars === undefined ? '' : ` --liars ${liars}`,
     byzzfuzz === true ? ' --byzzfuzz' : '',

@@ -33,7 +33,7 @@ export type Ports = {
     flush(): void
   }
   readonly send: (to: readonly PrincipalId[], message: Message) => void
-  readonly verify: (claims: readonly Claim[]) => boolean[]
+  readonly verify: (claims: readonly Claim[]) => readonly boolean[]
   readonly execute: (effect: Extract<Effect, { type: 'execute' }>) => void
   readonly readState: (effect: Extract<Effect, { type: 'read-state' }>) => void
   readonly readCommitted: (effect: Extract<Effect, { type: 'read-committed' }>) => void

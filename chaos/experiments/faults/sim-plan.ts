@@ -50,6 +50,7 @@ export const planOf = (cell: Cell, settings: Settings): Plan => ({
     clockJumpEveryMs: null,
   },
   storage: { lostLogEveryMs: null, lostDatabaseEveryMs: null, tamperEveryMs: null },
+  lyingClients: [],
   liars: Array.from({ length: cell.malicious }, (_, replica) => ({
     replica,
     behaviours: behavioursOf(cell),

@@ -6,6 +6,7 @@ import { type AccountId, EXTERNAL_ACCOUNT, type Operation } from '../../../proto
 import type { Digest, PrincipalId, ReplicaId, Seq } from '../../../protocol/types.ts'
 import type { Happenings } from '../happenings.ts'
 import { Violation } from '../violation.ts'
+import type { AuthorityCheck } from './authority-check.ts'
 
 export type AgreedResult = {
   readonly seq: Seq
@@ -25,6 +26,7 @@ export const requestKey = (request: Pick<Request, 'client' | 'lane' | 'number'>)
 export class HistoryCheck {
   readonly #model: MemoryStore
   readonly #happenings: Happenings
+  readonly #authority: AuthorityCheck
   readonly #checkpointInterval: number
   /** By seq; the chain covers batch and results. */
   readonly #chains: Digest[] = []
@@ -37,10 +39,15 @@ export class HistoryCheck {
   /** Requests that a client was told will never execute. */
   readonly #fenced = new Set<string>()
 
-  constructor(genesis: Genesis, happenings: Happenings) {
+  constructor(
+    genesis: Genesis,
+    { happenings, authority }: { readonly happenings: Happenings; readonly authority: AuthorityCheck },
+  ) {
     this.#model = new MemoryStore({ genesis })
     this.#model.connectSync()
     this.#happenings = happenings
+    this.#authority = authority
+    authority.begin(this.#model)
     this.#checkpointInterval = genesis.parameters.checkpointInterval
     this.#chains.push(genesis.digest)
     this.#batches.push(genesis.digest)
@@ -98,6 +105,7 @@ export class HistoryCheck {
     if (modelled?.chain !== executed.chain) {
       throw new Violation('agreement', `seq ${at.seq}: replica ${replica} differs from the model`)
     }
+    this.#authority.onExecuted(at.seq, at.batch, this.#model)
     this.#chains.push(executed.chain)
     this.#batches.push(at.batch.digest)
     if (at.seq % this.#checkpointInterval === 0) {

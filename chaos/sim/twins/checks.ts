@@ -4,6 +4,7 @@ import type { Digest, ReplicaId, Seq, View } from '../../../protocol/types.ts'
 import type { Observation } from '../../../replica/core/effect.ts'
 import type { DatabaseState } from '../../../replica/core/event.ts'
 import type { VoteRecord } from '../../../replica/core/vote-record.ts'
+import { authorityOf } from '../check/authority-check.ts'
 import { checkCut, checkReply } from '../check/durability-check.ts'
 import { EvidenceCheck } from '../check/evidence-check.ts'
 import { HistoryCheck } from '../check/history-check.ts'
@@ -52,7 +53,7 @@ export class Checks {
     this.#world = world
     this.#twins = new Set(twins)
     const { cast, happenings } = world
-    this.history = new HistoryCheck(cast.genesis, happenings)
+    this.history = new HistoryCheck(cast.genesis, { happenings, authority: authorityOf(cast) })
     this.#evidence = new EvidenceCheck({ cast, liars: this.#twins, happenings })
     this.#views = new ViewCheck({
       replicas,
