@@ -98,6 +98,16 @@ export class LiveCluster {
     if (!(index >= 0 && index < this.#choices.clients)) {
       throw new ConfigError(`client ${index}: this cluster has clients 0 to ${this.#choices.clients - 1}`)
     }
+    return this.#filesOf(index)
+  }
+
+  /** What the client that lies connects with. @throws ConfigError where none was asked for */
+  async lyingClientFiles(): Promise<ClusterFiles> {
+    if (this.#choices.withLyingClient !== true) throw new ConfigError('this cluster has no client that lies')
+    return this.#filesOf(this.#choices.clients + 1)
+  }
+
+  async #filesOf(index: number): Promise<ClusterFiles> {
     const files = await loadClusterFiles(this.directory, clientKeyOf(this.directory, index))
     return { ...files, cluster: clusterForClients(files.cluster, this.network) }
   }

@@ -28,6 +28,8 @@ export type LiveChoices = {
   readonly accounts: readonly { readonly id: string; readonly balance: bigint }[]
   /** That connect at the same time: each has a key of its own. */
   readonly clients: number
+  /** One more is a mere customer, who may lie. */
+  readonly withLyingClient?: boolean
   /** K; undefined: as shipped. */
   readonly checkpointInterval?: number
   readonly tuning?: Partial<Tuning>
@@ -143,11 +145,13 @@ function textsOf(args: {
   readonly plans: readonly DatabasePlan[]
 }) {
   const { choices, places, network, plans } = args
+  const customers = choices.withLyingClient === true ? 1 : 0
   return planCluster({
     addresses: places,
     routes: places.map((_, id) => network.routesOf(id)),
     databases: plans.map(({ config }) => config),
-    clients: choices.clients + 1,
+    clients: choices.clients + 1 + customers,
+    customers,
     accounts: choices.accounts,
     checkpointInterval: choices.checkpointInterval,
     tuning: choices.tuning,

@@ -1,6 +1,8 @@
 import * as v from 'valibot'
 import { type Document, isMap, isNode, isPair, LineCounter, parseDocument } from 'yaml'
+import { type ClientBehaviour, parseClientBehaviours } from '../../client/byzantine/behaviour.ts'
 import { nearest } from '../../client/suggestion.ts'
+import { BehaviourError } from '../../protocol/byzantine/grammar.ts'
 import { faultFrom } from './fault-from.ts'
 import { DEFAULT_CLUSTER, type Plan, PlanError, type Step } from './plan.ts'
 import { awaitSchema, faultSchema, planSchema, stepsSchema, suspendSchema } from './schema.ts'
@@ -36,9 +38,28 @@ export function parsePlan(
     beyondTolerance: file.beyondTolerance,
     allowByzantine: file.allowByzantine,
     cluster,
-    load: file.load,
+    load: { ...file.load, liars: liarsOf(source, file, replicas) },
     demands: file.demands,
     steps,
+  }
+}
+
+function liarsOf(
+  source: Source,
+  { load, allowByzantine }: v.InferOutput<typeof planSchema>,
+  replicas: number,
+): readonly ClientBehaviour[] {
+  const at = ['load', 'liars']
+  const text = load.liars ?? ''
+  try {
+    const behaviours = parseClientBehaviours(text, { replicas })
+    if (behaviours.length > 0 && !allowByzantine) {
+      throw errorAt(source, at, 'a client lies here: the plan must say allowByzantine: true')
+    }
+    return behaviours
+  } catch (error) {
+    if (error instanceof BehaviourError) throw errorAt(source, at, error.message)
+    throw error
   }
 }
 

@@ -1,3 +1,4 @@
+import type { ClientBehaviour } from '../../client/byzantine/behaviour.ts'
 import type { LinkRule } from '../live/link-rule.ts'
 
 /** Who is struck: `replicas` null is any of them; `value` is how many, of 'fixed'. */
@@ -100,6 +101,8 @@ export const DEMANDS = [
 export type Demand = (typeof DEMANDS)[number]
 
 export type PlanLoad = {
+  /** What one more client does, who lies; its calls are not judged. Empty: there is none. */
+  readonly liars: readonly ClientBehaviour[]
   /** Identities, each with connections of its own. */
   readonly clients: number
   /** That wait for an answer at the same time, of each client. */
@@ -149,6 +152,7 @@ export const DEFAULT_LOAD: PlanLoad = {
   coldAccounts: 200,
   thinkMs: 0,
   floor: 20,
+  liars: [],
 }
 
 /** A plan that a person can mend: says where, what was found, and what belongs there. */

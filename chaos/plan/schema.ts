@@ -251,6 +251,7 @@ export const planSchema = v.strictObject({
       coldAccounts: v.optional(whole(2, 1_000_000), DEFAULT_LOAD.coldAccounts),
       thinkMs: v.optional(whole(0, 60_000), DEFAULT_LOAD.thinkMs),
       floor: v.optional(whole(0, 1_000_000), DEFAULT_LOAD.floor),
+      liars: v.optional(v.pipe(v.string(), v.maxLength(1_000)), ''),
     }),
     {},
   ),

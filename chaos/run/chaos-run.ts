@@ -1,9 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { formatClientBehaviours } from '../../client/byzantine/behaviour.ts'
 import { encodeHistoryEvent } from '../check/history-lines.ts'
 import { type FaultEvent, runPlan } from '../live/interpreter.ts'
 import type { LiveCluster } from '../live/live-cluster.ts'
 import type { Plan } from '../plan/plan.ts'
 import { type CustomerAccounts, customerAccounts } from '../workload/customers.ts'
+import { type LyingCounts, LyingLoad } from '../workload/lying-load.ts'
 import { FaultsInForce } from './faults-in-force.ts'
 import { JsonLines } from './json-lines.ts'
 import { runPaths } from './layout.ts'
@@ -41,6 +43,8 @@ export type RunRecord = {
     readonly counts: RunLoad['counts']
     /** Before the first fault. */
     readonly operationsPerSecond: number
+    /** Of the client that lied; null: none did. */
+    readonly liar: LyingCounts | null
   }
   readonly interrupted: boolean
   readonly elapsedMs: number
@@ -62,6 +66,7 @@ export class ChaosRun {
   readonly #sampler: Sampler
   readonly #startedMs = performance.now()
   #load: RunLoad | undefined
+  #liar: LyingLoad | undefined
   #phase: RunPhase = 'starting'
   #shown = { operations: 0, atMs: 0 }
 
@@ -91,7 +96,9 @@ export class ChaosRun {
   async run(): Promise<RunRecord> {
     try {
       const operationsPerSecond = await this.#loadAlone()
+      await this.#startLying()
       await this.#strike()
+      const liar = await this.#endLying()
       const counts = await this.#endLoad()
       await this.#settle()
       await this.#sampler.stop()
@@ -99,7 +106,7 @@ export class ChaosRun {
         incidents: this.#incidents,
         faults: this.#faults,
         samples: this.#samples,
-        load: { counts, operationsPerSecond },
+        load: { counts, operationsPerSecond, liar },
         interrupted: this.#options.signal.aborted,
         elapsedMs: this.#elapsedMs,
       }
@@ -111,6 +118,7 @@ export class ChaosRun {
   /** Ends what it began, from any state. */
   async close(): Promise<void> {
     await this.#sampler.stop()
+    await this.#endLying()
     await this.#load?.abandon()
     this.#load = undefined
     for (const lines of [this.#history, this.#faultLines, this.#sampleLines]) lines.close()
@@ -135,6 +143,24 @@ export class ChaosRun {
     const before = { operations: load.counts.operations, atMs: this.#elapsedMs }
     await this.#wait(LOAD_ALONE_MS)
     return ((load.counts.operations - before.operations) * 1_000) / (this.#elapsedMs - before.atMs)
+  }
+
+  /** Beside the load that is judged, from the first fault to the last. */
+  async #startLying(): Promise<void> {
+    const { plan, cluster, seed } = this.#options
+    const { liars: behaviours } = plan.load
+    if (behaviours.length === 0) return
+    const files = await cluster.lyingClientFiles()
+    this.#liar = await LyingLoad.start(files, { behaviours, accounts: runAccounts(plan), seed })
+    this.#options.say(`a client lies: ${formatClientBehaviours(behaviours)}`)
+  }
+
+  async #endLying(): Promise<LyingCounts | null> {
+    const liar = this.#liar
+    if (liar === undefined) return null
+    this.#liar = undefined
+    await liar.stop()
+    return liar.counts
   }
 
   /** Until the plan has ended, or its time is over, or somebody breaks it off. */

@@ -97,6 +97,7 @@ const makeCluster = (
       replicas,
       accounts: [...hot, ...cold].map((id) => ({ id, balance: BALANCE })),
       clients: plan.load.clients,
+      withLyingClient: plan.load.liars.length > 0,
       checkpointInterval,
       tuning: { viewChangeTimeoutMs, scrubIntervalMs },
       seed,

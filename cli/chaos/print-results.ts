@@ -19,6 +19,12 @@ export function printResults(results: RunResults, directory: string): void {
   out(
     `${grouped(counts.answered)} calls answered (${grouped(counts.operations)} operations), ${counts.failed} failed, ${counts.unknown} unknown, ${counts.settled} of them settled later; ${Math.round(load.operationsPerSecond)} operations/s before the first fault`,
   )
+  if (load.liar !== null) {
+    const { answered, failed, packets } = load.liar
+    out(
+      `a client that lied sent ${grouped(packets)} messages; ${grouped(answered)} of its calls were answered, ${grouped(failed)} were not`,
+    )
+  }
   out(`${faults.struck} faults: ${kindsOf(faults.byKind)}\n`)
   if (demands.length > 0) {
     const rows = demands.map(({ demand, count, example }) => [
