@@ -1,11 +1,8 @@
 import { describe, expect, test } from 'vitest'
-import { AuthorityCheck } from '../../chaos/sim/check/authority-check.ts'
 import { type SimOptions, simulate } from '../../chaos/sim/simulate.ts'
 import { CLIENT_BEHAVIOUR_NAMES, parseClientBehaviours } from '../../client/byzantine/behaviour.ts'
-import { MemoryStore } from '../../db/memory-store.ts'
-import { parseGenesis } from '../../protocol/config.ts'
 
-const SMALL = { clients: 4, requests: 16, replicas: 4 }
+const SMALL = { clients: 4, requests: 8, replicas: 4 }
 
 const lied = (text: string, options: Omit<SimOptions, 'byzantineClients'>) =>
   simulate({ ...SMALL, ...options, byzantineClients: parseClientBehaviours(text, { replicas: 4 }) })
