@@ -150,6 +150,18 @@ test.each([
     '',
   ],
   [
+    'a lying client without leave',
+    'load: {liars: flood}\nsteps: [{suspend: 1s}]',
+    'load.liars: a client lies here: the plan must say allowByzantine: true',
+    '',
+  ],
+  [
+    'an unknown lie of a client',
+    'allowByzantine: true\nload: {liars: two-faces}\nsteps: [{suspend: 1s}]',
+    'load.liars: column 1: "two-faces" is no behaviour',
+    '',
+  ],
+  [
     'an unknown message',
     'allowByzantine: true\nsteps: [{kind: MessageChaos, action: drop, drop: {messages: [comit]}}]',
     'no message type "comit"',
