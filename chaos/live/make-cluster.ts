@@ -145,13 +145,12 @@ function textsOf(args: {
   readonly plans: readonly DatabasePlan[]
 }) {
   const { choices, places, network, plans } = args
-  const customers = choices.withLyingClient === true ? 1 : 0
   return planCluster({
     addresses: places,
     routes: places.map((_, id) => network.routesOf(id)),
     databases: plans.map(({ config }) => config),
-    clients: choices.clients + 1 + customers,
-    customers,
+    clients: choices.clients + 1,
+    customers: choices.withLyingClient === true ? ['liar'] : [],
     accounts: choices.accounts,
     checkpointInterval: choices.checkpointInterval,
     tuning: choices.tuning,
