@@ -63,7 +63,6 @@ export class Observer {
         return this.#onEntered(replica, what)
       case 'body-fetched':
         return this.#count('batch fetched by digest')
-      case 'primary-too-slow':
       case 'stable':
       case 'caught-up':
       case 'transfer-started':

@@ -18,7 +18,6 @@ import { SlotLog } from './log.ts'
 import { NormalCase } from './normal-case.ts'
 import { OrderDecision } from './order-decision.ts'
 import { Outbox } from './outbox.ts'
-import { PrimaryWatch } from './primary-watch.ts'
 import { Reads } from './reads.ts'
 import {
   chainMismatch,
@@ -75,7 +74,6 @@ export function recoverParts(args: RecoverArgs): CoreParts {
     nextIncarnation: args.nextIncarnation,
   })
   const timer = new ViewTimer({ config, outbox })
-  const watch = new PrimaryWatch({ config, outbox })
   const { view, orderedUpTo } = said
   const mayVote = said.pending === null && amnesia.mayVoteIn(view)
   const normalCase = new NormalCase({
@@ -86,7 +84,6 @@ export function recoverParts(args: RecoverArgs): CoreParts {
     table,
     execution,
     timer,
-    watch,
     view,
     orderedUpTo,
     mayVote,
@@ -136,7 +133,6 @@ export function recoverParts(args: RecoverArgs): CoreParts {
     viewChanges,
     decision,
     timer,
-    watch,
     amnesia,
     logged: said.views,
   })
@@ -172,7 +168,6 @@ export function recoverParts(args: RecoverArgs): CoreParts {
     incarnations,
     amnesia,
     timer,
-    watch,
     normalCase,
     early,
     batcher,

@@ -6,8 +6,7 @@ import type { CheckId, RejectionCode } from './effect.ts'
 import type { Execution } from './execution.ts'
 import type { SlotLog } from './log.ts'
 import type { Outbox } from './outbox.ts'
-import type { PrimaryWatch } from './primary-watch.ts'
-import { batchRefusal, isFull, requestClaim } from './request-rules.ts'
+import { batchRefusal, requestClaim } from './request-rules.ts'
 import type { Accepted, Slot } from './slot.ts'
 import type { ViewTimer } from './view-timer.ts'
 
@@ -39,7 +38,6 @@ export class NormalCase {
   readonly #table: ClientTable
   readonly #execution: Execution
   readonly #timer: ViewTimer
-  readonly #watch: PrimaryWatch
   readonly #peers: readonly ReplicaId[]
   readonly #pending = new Map<CheckId, Pending>()
   /** Own COMMITs that count once their prepared record is durable, oldest first. */
@@ -60,7 +58,6 @@ export class NormalCase {
     table: ClientTable
     execution: Execution
     timer: ViewTimer
-    watch: PrimaryWatch
     view: View
     orderedUpTo: Seq
     mayVote: boolean
@@ -72,7 +69,6 @@ export class NormalCase {
     this.#table = args.table
     this.#execution = args.execution
     this.#timer = args.timer
-    this.#watch = args.watch
     this.#view = args.view
     this.#orderedUpTo = args.orderedUpTo
     this.mayVote = args.mayVote
@@ -293,9 +289,7 @@ export class NormalCase {
       slot.voting.checking = null
       return this.#outbox.reject(from, 'conflicting')
     }
-    const accepted = this.#accept(slot, message)
-    this.#watch.onAccepted(seq, { isFull: isFull(message.batch, this.#config) })
-    this.#vote(slot, accepted)
+    this.#vote(slot, this.#accept(slot, message))
   }
 
   // --- votes
@@ -429,7 +423,6 @@ export class NormalCase {
     )
     slot.committed = { view, digest }
     if (batch.requests.length > 0) this.#timer.onProgress()
-    this.#watch.onCommitted(seq)
     this.#outbox.observe({ kind: 'committed', seq, digest, how: 'votes' })
     this.#execution.commit(seq, { batch, at: voting.preparedAt ?? at })
   }
