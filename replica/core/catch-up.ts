@@ -13,7 +13,6 @@ import { PeerProgress } from './peer-progress.ts'
 import type { Slot } from './slot.ts'
 import type { StateSource } from './state-source.ts'
 import { statusOf, type ViewFacts } from './status.ts'
-import type { Waiting } from './waiting.ts'
 
 /** How far above what is executed here committed batches are taken from others. */
 const AHEAD_MAX = 512
@@ -40,7 +39,6 @@ export class CatchUp {
   readonly #checkpoints: Checkpoints
   readonly #answers: Answers
   readonly #source: Pick<StateSource, 'servedFrom'>
-  readonly #waiting: Waiting
   readonly #peers: readonly ReplicaId[]
   readonly #progress: PeerProgress
   /** What is committed at the newest executed seqs, also below h, as far as it is known. */
@@ -78,7 +76,6 @@ export class CatchUp {
     checkpoints: Checkpoints
     answers: Answers
     source: Pick<StateSource, 'servedFrom'>
-    waiting: Waiting
   }) {
     this.#config = args.config
     this.#outbox = args.outbox
@@ -88,7 +85,6 @@ export class CatchUp {
     this.#checkpoints = args.checkpoints
     this.#answers = args.answers
     this.#source = args.source
-    this.#waiting = args.waiting
     this.#peers = peersOf(args.config)
     this.#progress = new PeerProgress(args.config)
     this.#giver = args.config.self
@@ -163,16 +159,13 @@ export class CatchUp {
     return able.length < this.#config.quorum.weak
   }
 
-  /**
-   * Something is accepted here and not committed, or others are ahead. So they may be where a request waits: what lies
-   * above this replica's window was dropped, and without their word the primary would be blamed [NC8].
-   */
+  /** Something is accepted here and not committed, or others are ahead. */
   #incomplete(): boolean {
     if (this.#mayAsk) return true
     for (const { voting, committed } of this.#log.all()) {
       if (voting.accepted !== null && committed === null) return true
     }
-    return this.#waiting.oldest(this.#execution.frontier) !== null
+    return false
   }
 
   /** Who was asked a whole tick ago and brought nothing, or drips, is replaced by the next. */
@@ -367,10 +360,7 @@ export class CatchUp {
     if (peer === undefined) return this.#outbox.reject(from, 'not-own-vote')
     this.#progress.onStatus(peer, status)
     if (status.checkpoint !== null) this.#checkpoints.onCheckpoint(from, status.checkpoint)
-    // What lies below h is not voted on again: only who asks gets it.
-    const isLate =
-      status.lastExecuted + BEHIND_MIN <= this.#execution.lastExecuted ||
-      status.lastExecuted < this.#log.lowWaterMark
+    const isLate = status.lastExecuted + BEHIND_MIN <= this.#execution.lastExecuted
     // [NC4] Who is late must know who is ahead before it can ask.
     if (this.#answers.answer(peer, status, nowMs) && (isLate || this.#lacks(status))) this.#sendStatus([peer])
     if (this.#progress.target - this.#execution.frontier >= BEHIND_MIN) this.#askOn()
