@@ -275,12 +275,11 @@ export class ReplicaCore {
   }
 
   #onStatus(from: PrincipalId, message: Extract<Message, { type: 'status' }>): void {
-    const { amnesia, catchUp, config, outbox, source } = this.#parts
+    const { amnesia, catchUp, config, outbox } = this.#parts
     if (from >= config.quorum.n) return outbox.reject(from, 'not-own-vote')
     amnesia.onStatus(from as ReplicaId, message)
     if (message.checkpoint !== null) this.#parts.accusations.onCheckpoint(from, message.checkpoint)
     catchUp.onStatus(from, message, outbox.nowMs)
-    source.onStatus(from as ReplicaId, message)
   }
 
   #onVerified(check: CheckId, valid: readonly boolean[]): void {

@@ -96,19 +96,6 @@ export class HeldStates {
     this.#leases.set(peer, { seq, isFetched, untilMs: this.#outbox.nowMs + LEASE_MS })
   }
 
-  /**
-   * The peer says how far it executed. While it fetches a state it executes nothing, and is not above it: a repair may
-   * fetch one where it stands [CP6]. Below the stable one it may still need what the lease keeps of the log. A liar ends
-   * its own lease.
-   */
-  onStatus(peer: ReplicaId, lastExecuted: Seq): void {
-    const lease = this.#leases.get(peer)
-    if (lease === undefined || lastExecuted <= lease.seq) return
-    if (lastExecuted < this.#checkpoints.durableStable) return
-    this.#leases.delete(peer)
-    this.#releasedAt = null
-  }
-
   /** Also of those that are fetched without end: the vote log cannot wait for them. */
   expire(): void {
     const oldest = this.#checkpoints.durableStable - LEASE_WINDOWS_MAX * this.#config.logWindow

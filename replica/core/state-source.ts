@@ -5,7 +5,6 @@ import type {
   LedgerEntry,
   Partition,
   PartitionNode,
-  Status,
 } from '../../protocol/messages.ts'
 import type { PrincipalId, ReplicaId, Seq } from '../../protocol/types.ts'
 import type { Checkpoints } from './checkpoint.ts'
@@ -152,11 +151,6 @@ export class StateSource {
   /** The vote log has nothing behind `after`, though more is executed. */
   onLogGap(after: Seq): void {
     if (after >= this.#servedFrom) this.#servedFrom = (after + 1) as Seq
-  }
-
-  /** [CP3] A peer that is level again needs no lease. */
-  onStatus(from: ReplicaId, { lastExecuted }: Status): void {
-    this.#held.onStatus(from, lastExecuted)
   }
 
   // --- contents

@@ -252,22 +252,6 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'Math.min(this.#checkpoints.durableStable + logWindow, ...leased.map((seq) => 9 * seq)) as Seq',
   },
   {
-    name: 'a lease ends under a repair that fetches the state where its replica stands',
-    rule: 'CP3',
-    file: `${CORE}/held-states.ts`,
-    find: 'lastExecuted <= lease.seq',
-    replace: 'lastExecuted < lease.seq',
-    tests: ['test/unit/core/held-states.test.ts'],
-  },
-  {
-    name: 'a lease ends while its holder still needs the log above the state',
-    rule: 'CP3',
-    file: `${CORE}/held-states.ts`,
-    find: 'if (lastExecuted < this.#checkpoints.durableStable) return',
-    replace: 'if (lastExecuted < 0 * this.#checkpoints.durableStable) return',
-    tests: ['test/unit/core/held-states.test.ts'],
-  },
-  {
     name: "the results in the client table are outside the state's digest",
     rule: 'CP2',
     file: 'db/state-tree/row-codec.ts',

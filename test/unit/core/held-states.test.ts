@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, test } from 'vitest'
+import { beforeEach, expect, test } from 'vitest'
 import { replicaId, type Seq, seq } from '../../../protocol/types.ts'
 import type { Checkpoints } from '../../../replica/core/checkpoint.ts'
 import { HeldStates } from '../../../replica/core/held-states.ts'
@@ -66,70 +66,6 @@ test('[CP3] a lease that nobody renews ends by itself', () => {
   held.expire()
   expect(held.release()).toBe(3 * K)
   expect(kept()).toEqual([5 * K])
-})
-
-describe('[CP3] a lease ends when the STATUS of its holder shows', () => {
-  const HOLDER = replicaId(3)
-
-  /** Up to where the log is given up, after the holder of K's state said that it executed `executed`. */
-  function afterStatus(executed: number): Seq {
-    held.onStatus(HOLDER, seq(executed))
-    return held.release()
-  }
-
-  beforeEach(() => {
-    moveTo(K)
-    held.lease(HOLDER, seq(K))
-    moveTo(9 * K)
-    outbox.drain()
-  })
-
-  test('that it is level again: state and log are let go of', () => {
-    expect(afterStatus(9 * K)).toBe(9 * K - WINDOW)
-    expect(kept()).toEqual([9 * K])
-  })
-
-  test('but not while it needs the log above the state, however near its end', () => {
-    for (const executed of [0, K, K + 1, 9 * K - WINDOW, 9 * K - 1]) {
-      expect(afterStatus(executed)).toBe(K)
-      expect(held.has(seq(K))).toBe(true)
-    }
-  })
-
-  test('nor while it may still read the state: a repair fetches one where its replica stands [CP6]', () => {
-    held.lease(HOLDER, seq(9 * K))
-    moveTo(10 * K)
-    moveTo(11 * K)
-    // The others went on, but this replica's log does not know the stable one durably.
-    stable.durableStable = seq(9 * K)
-    expect(afterStatus(9 * K)).toBe(9 * K - WINDOW)
-    expect(held.has(seq(9 * K))).toBe(true)
-    afterStatus(9 * K + 1)
-    expect(held.has(seq(9 * K))).toBe(false)
-  })
-
-  test('also one that was only offered', () => {
-    held.offer(replicaId(2), seq(9 * K))
-    moveTo(20 * K)
-    held.onStatus(replicaId(2), seq(20 * K))
-    afterStatus(20 * K)
-    expect(kept()).toEqual([20 * K])
-  })
-
-  test('and no other than its own, whatever it says', () => {
-    held.onStatus(replicaId(2), seq(1_000 * K))
-    expect(held.release()).toBe(K)
-    expect(held.has(seq(K))).toBe(true)
-  })
-
-  test('until it fetches again, as far as the state is still here', () => {
-    held.lease(HOLDER, seq(9 * K))
-    held.onStatus(HOLDER, seq(9 * K + 1))
-    held.lease(HOLDER, seq(9 * K))
-    moveTo(20 * K)
-    expect(held.release()).toBe(9 * K)
-    expect(held.has(seq(9 * K))).toBe(true)
-  })
 })
 
 test('[CP3] a state whose root is not known yet is not let go of: under load the next one is always being taken', () => {
