@@ -6,7 +6,7 @@ import { targetNamed } from './targets.ts'
 test.each([
   ['decoder', 10_000, ['malformed', 'request', 'new-view', 'status', 'record', 'results', 'torn']],
   ['channel', 4_000, ['packets of peers', 'replayed', 'protocolViolation', 'badCookie', 'lostPackets']],
-  ['core', 1_500, ['pre-prepare', 'view-change', 'new-view', 'committed', 'views entered']],
+  ['core', 4_000, ['pre-prepare', 'view-change', 'new-view', 'committed', 'views entered']],
 ])('%s: no throw, hang or growth in %i inputs', (name, inputs, mustHappen) => {
   const target = targetNamed(name)
   if (target === undefined) throw new Error(`there is no target ${name}`)
