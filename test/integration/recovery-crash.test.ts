@@ -143,8 +143,11 @@ describe('[D1] [D4] a crash at each point alone', () => {
         const first = await primary()
         const victim = nextTo(first)
         await cluster.arm(victim, point)
-        await cluster.level()
-        await cluster.kill(first)
+        await cluster.level().catch((error: unknown) => {
+          // One that waited too long for a machine that stood still asks for a view by itself: it passes there, too.
+          if (cluster.running.includes(victim)) throw error
+        })
+        if (cluster.running.includes(victim)) await cluster.kill(first)
         await recovers(victim)
       },
     )
