@@ -68,7 +68,8 @@ test('a stopped server starts again with its data, on loopback alone and with fs
     ),
   ).toEqual([{ fsync: 'on', on: '127.0.0.1' }])
   await first.stop()
-  expect(isRunning(first.pid)).toBe(false)
+  // Its number is free once this process, its parent, has taken note.
+  await vi.waitFor(() => expect(isRunning(first.pid)).toBe(false))
 
   const second = await start()
   expect(second).toMatchObject({ wasRunning: false, url: first.url })

@@ -177,11 +177,15 @@ export class RecoveryCluster {
 
   /** The load goes on past `batches` more of them, unless `mortal` ends before. */
   async advance(batches: number, mortal?: number): Promise<void> {
-    const highest = async () => Math.max(0, ...(await this.reports()).map(({ lastExecuted }) => lastExecuted))
-    const from = await this.until('somebody answers', async () => (await highest()) || undefined)
+    const from = await this.until('somebody answers', async () => (await this.highest()) || undefined)
     await this.until(`${batches} batches beyond ${from}`, async () =>
-      this.#isGone(mortal) || (await highest()) >= from + batches ? true : undefined,
+      this.#isGone(mortal) || (await this.highest()) >= from + batches ? true : undefined,
     )
+  }
+
+  /** How far anyone has executed. */
+  async highest(): Promise<number> {
+    return Math.max(0, ...(await this.reports()).map(({ lastExecuted }) => lastExecuted))
   }
 
   #isGone(id: number | undefined): boolean {
@@ -196,7 +200,7 @@ export class RecoveryCluster {
 
   /** Every replica has been where the first one is now, votes, and fetches nothing, unless `mortal` ends before. */
   async level(mortal?: number): Promise<void> {
-    const goal = Math.max(0, ...(await this.reports()).map(({ lastExecuted }) => lastExecuted))
+    const goal = await this.highest()
     await this.until(`all replicas are level at ${goal}`, async () => {
       if (this.#isGone(mortal)) return true
       const reports = await this.reports()
