@@ -1,10 +1,11 @@
 import { type Bank, connect } from '../../../client/client.ts'
 import type { Observation } from '../../../client/effects.ts'
-import { ClientError, IndeterminateError } from '../../../client/errors.ts'
+import { ClientError, IndeterminateError, NoQuorumError } from '../../../client/errors.ts'
 import { formatRequestName } from '../../../protocol/operations.ts'
+import { quorumOf } from '../../../protocol/quorum.ts'
 import type { CallId, HistoryEvent, RequestPart } from '../../check/history.ts'
 import type { Told } from '../outcome.ts'
-import { CLIENTS, type ClientName, senderOf, type Transaction } from '../scenario.ts'
+import { CLIENTS, type ClientName, REPLICAS, senderOf, type Transaction } from '../scenario.ts'
 import { toldOf } from '../told.ts'
 import type { ScenarioCluster } from './cluster.ts'
 
@@ -38,7 +39,7 @@ export class Customers {
       return await this.#call(bank, transaction, Math.max(1, patienceMs - (performance.now() - startedMs)))
     } catch (error) {
       if (!(error instanceof ClientError)) throw error
-      return { kind: 'not-executed', why: error.message }
+      return { kind: 'not-executed', why: whyOf(error) }
     }
   }
 
@@ -103,7 +104,7 @@ export class Customers {
     const { code } = error
     if (!(error instanceof IndeterminateError)) {
       this.#record({ type: 'fail', atUs: nowUs(), call, code })
-      return { kind: 'not-executed', why: error.message }
+      return { kind: 'not-executed', why: whyOf(error) }
     }
     const request: RequestPart = { ...error.request, ...error.slice }
     this.#record({ type: 'unknown', atUs: nowUs(), call, code, request })
@@ -123,6 +124,12 @@ export class Customers {
     this.#doubts.clear()
     await Promise.all(banks.map((bank) => bank.close()))
   }
+}
+
+function whyOf(error: ClientError): string {
+  if (!(error instanceof NoQuorumError)) return error.message.replace(/^not executed, /, '')
+  const { quorum } = quorumOf(REPLICAS)
+  return `nothing was sent: no quorum, ${error.answered.length} of ${REPLICAS} replicas answered and ${quorum} are needed`
 }
 
 /** Whole microseconds, on a clock that does not go back. */
