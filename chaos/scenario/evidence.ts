@@ -2,8 +2,7 @@ import type { ClientRow } from '../../db/rows.ts'
 import type { VoteRecord } from '../../replica/core/vote-record.ts'
 import type { TraceLine } from '../../replica/runtime/message-trace.ts'
 import type { PropertyReport, PropertyVerdict } from '../check/finding.ts'
-
-export type Role = 'correct' | 'byzantine' | 'down'
+import type { Role } from './scenario.ts'
 
 /** What one replica had at the end of a set: its database, its vote log, its messages. */
 export type ReplicaEvidence = {

@@ -36,6 +36,14 @@ export type ScenarioSet = {
   readonly attacks: readonly Attack[]
 }
 
+/** 'down': not live in this set. */
+export type Role = 'correct' | 'byzantine' | 'down'
+
+export function roleIn({ live, byzantine }: ScenarioSet, replica: number): Role {
+  if (byzantine.some((id) => id === replica)) return 'byzantine'
+  return live.some((id) => id === replica) ? 'correct' : 'down'
+}
+
 export type Scenario = { readonly name: string; readonly sets: readonly ScenarioSet[] }
 
 /** 'n1' is replica 0. */

@@ -20,9 +20,9 @@ type Open = { readonly errand: Errand; readonly floor: Floor }
 
 export type ClientHooks = {
   /** The errand is over: answered, known not to have been executed, or its outcome learnt. */
-  readonly onDone: (errand: Errand) => void
-  /** It must be tried again, in another form perhaps. */
-  readonly onAgain: (errand: Errand) => void
+  readonly onDone: (errand: Errand, answer: Answer) => void
+  /** It must be tried again, in another form perhaps, because of `error`. */
+  readonly onAgain: (errand: Errand, error: ClientError) => void
   readonly onSent: (request: Request) => void
 }
 
@@ -56,16 +56,16 @@ export class ClientProcess extends ClientHost {
     return [...this.#open.values()].map(({ errand }) => errand)
   }
 
-  begin(errand: Errand): void {
+  begin(errand: Errand, waitMs = this.world.plan.clientSide.deadlineMs): void {
     const { world } = this
     const floor = this.#checks.answers.floor(errand.kind === 'lookup' ? [] : accountsOf(errand))
-    const deadlineMs = this.nowMs + (errand.kind === 'lookup' ? LOOKUP_MS : world.plan.clientSide.deadlineMs)
+    const deadlineMs = this.nowMs + (errand.kind === 'lookup' ? LOOKUP_MS : waitMs)
     try {
       this.#open.set(this.#start(errand, deadlineMs), { errand, floor })
     } catch (error) {
       if (!(error instanceof OverloadedError)) throw error
       world.happenings.count('client overloaded')
-      this.#hooks.onAgain(errand)
+      this.#hooks.onAgain(errand, error)
     }
     this.flushSoon()
   }
@@ -120,7 +120,7 @@ export class ClientProcess extends ClientHost {
       if (answer.kind === 'results') this.#acknowledge(errand, answer)
     } else if (answer.kind === 'values') answers.onRead(answer.values, floor)
     else throw new Violation('wrong-answer', 'results without a reply')
-    this.#hooks.onDone(errand)
+    this.#hooks.onDone(errand, answer)
   }
 
   /** What a transfer changed is known from now on. */
@@ -145,8 +145,8 @@ export class ClientProcess extends ClientHost {
     const { errand } = this.#take(call)
     this.world.happenings.count(`call rejected: ${error.code}`)
     if (error instanceof IndeterminateError) {
-      this.#hooks.onAgain({ kind: 'lookup', name: error.request })
-    } else this.#hooks.onAgain(errand)
+      this.#hooks.onAgain({ kind: 'lookup', name: error.request }, error)
+    } else this.#hooks.onAgain(errand, error)
   }
 
   #take(call: CallId): Open {

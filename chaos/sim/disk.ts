@@ -59,10 +59,22 @@ export class Disk {
   #cutSummary = EMPTY_LOG
   #summary = EMPTY_LOG
   #fault: 'lost' | 'bit-flipped' | null = null
+  /** What was cut; null: nobody wants it. */
+  #archive: VoteRecord[] | null = null
 
   constructor(random: Random, fsyncLies = false) {
     this.#marker = random.bytes(MARKER_BYTES)
     this.#fsyncLies = fsyncLies
+  }
+
+  /** Before anything is cut: `records` shall have it all the same. */
+  archive(): void {
+    this.#archive = []
+  }
+
+  /** Of the log, in order. */
+  get records(): readonly VoteRecord[] {
+    return [...(this.#archive ?? []), ...this.#kept.map(({ record }) => record)]
   }
 
   /** Into the process' buffer. Returns the frame's bytes, which reach the operating system by `write`. */
@@ -147,6 +159,7 @@ export class Disk {
     })
     const gone = this.#kept.splice(0, stays < 0 ? this.#kept.length : stays)
     if (gone.length === 0) return
+    for (const { record } of gone) this.#archive?.push(record)
     const bytes = gone.reduce((sum, { frame }) => sum + frame.length, 0)
     this.#bytes.copyWithin(0, bytes, this.#written)
     this.#written -= bytes

@@ -1,6 +1,7 @@
 import { clientConfigOf } from '../../client/context.ts'
 import { DEFAULT_PARAMETERS, type Genesis, logWindowOf } from '../../protocol/config.ts'
 import { digestOf } from '../../protocol/crypto.ts'
+import type { AccountId, Role } from '../../protocol/operations.ts'
 import { quorumOf } from '../../protocol/quorum.ts'
 import { CLIENT_ID_MIN, clientId, type PrincipalId, replicaId } from '../../protocol/types.ts'
 import type { CoreConfig } from '../../replica/core/config.ts'
@@ -17,15 +18,35 @@ export type Cast = {
   readonly identities: ReadonlyMap<PrincipalId, Identity>
 }
 
-/** Everybody of a run and their keys. Every other client is a teller, who may deposit and withdraw. */
-export function castOf(plan: Plan, suite: CryptoSuite, random: Random): Cast {
+/** Who banks where a run begins, in order of their ids, and with what. */
+export type Customers = {
+  readonly clients: readonly { readonly name: string; readonly role: Role }[]
+  /** `owner`: the place of a client. */
+  readonly accounts: readonly { readonly id: AccountId; readonly owner: number; readonly balance: bigint }[]
+}
+
+/** Every other client is a teller, who may deposit and withdraw. */
+const customersOf = ({ clients }: Plan): Customers => ({
+  clients: Array.from({ length: clients }, (_, i) => ({
+    name: `client ${i}`,
+    role: i % 2 === 0 ? 'teller' : 'customer',
+  })),
+  accounts: ACCOUNTS.map((id, i) => ({ id, owner: i % clients, balance: BigInt(100 * i) })),
+})
+
+/** Everybody of a run and their keys. */
+export function castOf(
+  plan: Plan,
+  suite: CryptoSuite,
+  random: Random,
+  customers: Customers = customersOf(plan),
+): Cast {
   const identities = new Map<PrincipalId, Identity>()
   const keyOf = (id: PrincipalId) => {
     const identity = suite.identity(random)
     identities.set(id, identity)
     return Buffer.from(identity.publicKey).toString('hex')
   }
-  const clients = Array.from({ length: plan.clients }, (_, i) => clientId(CLIENT_ID_MIN + i))
   const file = {
     version: 1 as const,
     clusterId: random.bytes(16).toString('hex'),
@@ -37,17 +58,13 @@ export function castOf(plan: Plan, suite: CryptoSuite, random: Random): Cast {
       lanesPerClientMax: 8,
     },
     replicas: Array.from({ length: plan.replicas }, (_, id) => ({ id, publicKey: keyOf(replicaId(id)) })),
-    clients: clients.map((id, i) => ({
-      id,
-      name: `client ${i}`,
-      address: null,
-      publicKey: keyOf(id),
-      role: i % 2 === 0 ? ('teller' as const) : ('customer' as const),
-    })),
-    accounts: ACCOUNTS.map((id, i) => ({
-      id,
-      owner: clients[i % clients.length] ?? clientId(CLIENT_ID_MIN),
-      balance: BigInt(100 * i),
+    clients: customers.clients.map(({ name, role }, i) => {
+      const id = clientId(CLIENT_ID_MIN + i)
+      return { id, name, address: null, publicKey: keyOf(id), role }
+    }),
+    accounts: customers.accounts.map(({ owner, ...account }) => ({
+      ...account,
+      owner: clientId(CLIENT_ID_MIN + owner),
     })),
   }
   const text = JSON.stringify(file, (_, value: unknown) =>

@@ -1,6 +1,6 @@
 import type { Message } from '../../protocol/messages.ts'
 import { quorumOf } from '../../protocol/quorum.ts'
-import { assertNever, type ReplicaId, type View } from '../../protocol/types.ts'
+import { assertNever, type PrincipalId, type ReplicaId, type View } from '../../protocol/types.ts'
 import type { Observation } from '../../replica/core/effect.ts'
 import type { VoteRecord } from '../../replica/core/vote-record.ts'
 import type { Probe } from './probe.ts'
@@ -28,8 +28,8 @@ export class Observer {
     if (pending > entered) this.#count('restart with a pending view')
   }
 
-  onSend(replica: ReplicaId, message: Message, receivers: number): void {
-    this.#probe?.onSend(replica, message, receivers)
+  onSend(replica: ReplicaId, message: Message, to: readonly PrincipalId[]): void {
+    this.#probe?.onSend(replica, message, to)
     if (message.type === 'checkpoint' && message.replica !== replica) this.#count('checkpoint relayed')
     else if (message.type === 'reply') this.#count(`reply ${message.outcome.kind}`)
   }

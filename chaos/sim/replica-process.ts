@@ -251,7 +251,7 @@ export class ReplicaProcess extends Host {
       const { disk, database } = this.#machine
       checkReply(message, { replica: this.replica, disk, database, history: this.#checks.history })
     }
-    this.#observer.onSend(this.replica, message, to.length)
+    this.#observer.onSend(this.replica, message, to)
     const { trace, queue } = this.world
     if (trace.verbose) trace.line(queue.nowUs, `r${this.replica} -> ${to.join(',')} ${describe(message)}`)
     const bytes = encodeMessage(message)

@@ -15,7 +15,7 @@ import { fastSuite, realSuite } from './crypto.ts'
 import { shorten } from './describe.ts'
 import { Disk } from './disk.ts'
 import { EventQueue } from './event-queue.ts'
-import { castOf } from './genesis.ts'
+import { type Customers, castOf } from './genesis.ts'
 import { Happenings } from './happenings.ts'
 import { Machine } from './machine.ts'
 import { Nemesis } from './nemesis.ts'
@@ -45,7 +45,7 @@ export class Simulation {
   readonly clients: Clients
   /** When the last request was over, in simulated time; null: not yet. */
   completeMs: number | null = null
-  readonly #checks: Checks
+  readonly checks: Checks
 
   constructor(args: {
     readonly plan: Plan
@@ -53,13 +53,15 @@ export class Simulation {
     readonly verbose: boolean
     readonly sabotage: Sabotage
     readonly clients?: ClientsOptions
+    /** Who banks there; a bank of tellers and customers when left out. */
+    readonly customers?: Customers
   }) {
     const { plan, random, sabotage } = args
     const queue = new EventQueue()
     const trace = new Trace(args.verbose)
     const happenings = new Happenings()
     const network = new Network({ plan, queue, random, trace, happenings })
-    const cast = castOf(plan, plan.realCrypto ? realSuite : fastSuite, random)
+    const cast = castOf(plan, plan.realCrypto ? realSuite : fastSuite, random, args.customers)
     this.world = { plan, cast, random, queue, network, trace, happenings }
     const disks = cast.genesis.replicas.map(() => new Disk(random, sabotage.fsyncLies === true))
     const history = new HistoryCheck(cast.genesis, { happenings, authority: authorityOf(cast) })
@@ -68,7 +70,7 @@ export class Simulation {
     const promises = disks.map((disk, replica) =>
       liars.has(replica) ? null : new PromiseCheck(replicaId(replica), disk),
     )
-    this.#checks = {
+    this.checks = {
       history,
       promisesOf: (replica) => promises[replica] ?? null,
       views: new ViewCheck({
@@ -86,9 +88,9 @@ export class Simulation {
       isIdle,
     }
     this.machines = disks.map(
-      (disk, replica) => new Machine({ world: this.world, replica, disk, checks: this.#checks, sabotage }),
+      (disk, replica) => new Machine({ world: this.world, replica, disk, checks: this.checks, sabotage }),
     )
-    this.clients = new Clients(this.world, this.#checks, args.clients)
+    this.clients = new Clients(this.world, this.checks, args.clients)
   }
 
   /** @throws Violation */
@@ -100,9 +102,9 @@ export class Simulation {
       world: this.world,
       machines: this.machines,
       clients: this.clients,
-      isAcknowledged: () => this.#checks.answers.isAcknowledged,
+      isAcknowledged: () => this.checks.answers.isAcknowledged,
     })
-    if (this.#runUntil(() => this.clients.outstanding === 0, plan.faultsUntilMs)) {
+    if (this.runUntil(() => this.clients.outstanding === 0, plan.faultsUntilMs)) {
       this.completeMs = this.world.queue.nowUs / 1000
     }
     this.#note('heals')
@@ -122,14 +124,14 @@ export class Simulation {
   measure(isOver: () => boolean): void {
     for (const machine of this.machines) machine.start()
     this.clients.connect()
-    this.#runUntil(() => false, CONNECT_MS)
+    this.runUntil(() => false, CONNECT_MS)
     this.clients.begin()
-    this.#runUntil(() => this.clients.outstanding === 0 || isOver(), Number.POSITIVE_INFINITY)
+    this.runUntil(() => this.clients.outstanding === 0 || isOver(), Number.POSITIVE_INFINITY)
   }
 
   #complete(): void {
     const completeBy = this.world.queue.nowUs / 1000 + COMPLETE_MS_MAX
-    if (this.#runUntil(() => this.clients.outstanding === 0, completeBy)) {
+    if (this.runUntil(() => this.clients.outstanding === 0, completeBy)) {
       this.completeMs ??= this.world.queue.nowUs / 1000
       return
     }
@@ -146,18 +148,18 @@ export class Simulation {
   #becomeLevel(): void {
     const { queue, plan } = this.world
     const isLevel = () => this.#areLevel()
-    if (this.#runUntil(isLevel, queue.nowUs / 1000 + EQUAL_MS_MAX)) return
+    if (this.runUntil(isLevel, queue.nowUs / 1000 + EQUAL_MS_MAX)) return
     if (this.machines.some(({ isTampered }) => isTampered)) {
       this.#note('is given more to do')
       this.clients.giveMore(CHECKPOINTS_MORE * plan.cluster.checkpointInterval)
       this.#complete()
-      if (this.#runUntil(isLevel, queue.nowUs / 1000 + EQUAL_MS_MAX)) return
+      if (this.runUntil(isLevel, queue.nowUs / 1000 + EQUAL_MS_MAX)) return
     }
     throw new Violation('not-equal', `idle, and not level: ${this.#where()}`)
   }
 
   /** Runs events until `done`, which is looked at every few milliseconds; false when the time is over. */
-  #runUntil(done: () => boolean, endMs: number): boolean {
+  runUntil(done: () => boolean, endMs: number): boolean {
     const { queue } = this.world
     let lookAtUs = queue.nowUs
     while (queue.nowUs < endMs * 1000) {
@@ -172,8 +174,8 @@ export class Simulation {
 
   /** Executed alike, voting, and the newest checkpoint that a quorum signed is stable everywhere. */
   #areLevel(): boolean {
-    const { height } = this.#checks.history
-    const certified = this.#checks.certified.highest
+    const { height } = this.checks.history
+    const certified = this.checks.certified.highest
     const isLevel = this.#correct().every(
       ({ process, database }) =>
         process !== null &&
@@ -185,7 +187,7 @@ export class Simulation {
     // A database that crashed may have taken the change by hand back.
     if (!isLevel) return false
     const tampered = this.#correct().filter(({ isTampered }) => isTampered)
-    return this.#unlikeModel(tampered) === undefined
+    return this.unlikeModel(tampered) === undefined
   }
 
   /** What a liar holds is its own affair. */
@@ -194,22 +196,22 @@ export class Simulation {
   }
 
   #checkRows(): void {
-    const unlike = this.#unlikeModel(this.#correct())
+    const unlike = this.unlikeModel(this.#correct())
     if (unlike === undefined) return
     throw new Violation('not-equal', `the rows of replica ${unlike.replica} differ from the model's`)
   }
 
   /** The first that has not every row of every table as the model has it. */
-  #unlikeModel(machines: readonly Machine[]): Machine | undefined {
+  unlikeModel(machines: readonly Machine[]): Machine | undefined {
     if (machines.length === 0) return undefined
-    const rows = rowsOf(this.#checks.history.model)
+    const rows = rowsOf(this.checks.history.model)
     return machines.find(({ database }) => rowsOf(database.store) !== rows)
   }
 
   /** Per replica, where it stands and what it waits for. */
   #where(): string {
     const positions = this.machines.map((machine) => describeMachine(machine))
-    return [`agreed ${this.#checks.history.height}`, ...positions].join('\n  ')
+    return [`agreed ${this.checks.history.height}`, ...positions].join('\n  ')
   }
 
   #note(what: string): void {
@@ -218,7 +220,7 @@ export class Simulation {
   }
 
   get height(): number {
-    return this.#checks.history.height
+    return this.checks.history.height
   }
 }
 

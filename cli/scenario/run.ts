@@ -5,7 +5,8 @@ import { ScenarioError } from '../../chaos/scenario/file/problem.ts'
 import { ScenarioCluster } from '../../chaos/scenario/real/cluster.ts'
 import { RealStage } from '../../chaos/scenario/real/real-stage.ts'
 import { type ScenarioResult, ScenarioRun } from '../../chaos/scenario/run-scenario.ts'
-import { REPLICAS, type Scenario } from '../../chaos/scenario/scenario.ts'
+import { REPLICAS, type Scenario, type ScenarioSet } from '../../chaos/scenario/scenario.ts'
+import { SimStage } from '../../chaos/scenario/sim/sim-stage.ts'
 import type { Stage, StageOptions } from '../../chaos/scenario/stage.ts'
 import type { ScenarioOptions } from '../commands/scenario.ts'
 import { EXIT, type ExitCode } from '../exit-code.ts'
@@ -19,7 +20,8 @@ export async function runScenario(scope: Scope, file: string, options: ScenarioO
   const { nonInteractive = false, json = false, keepState = false, concurrent = false } = options
   const scenario = await readScenario(file)
   const say = (line: string) => void (json ? process.stderr : process.stdout).write(`${line}\n`)
-  const stage = await openStage(scope, options, {
+  const where = { runtime: options.runtime, sets: scenario.sets }
+  const stage = await openStage(scope, where, {
     keepState,
     onMessage: options.debug === true ? say : undefined,
   })
@@ -70,8 +72,12 @@ async function readScenario(file: string): Promise<Scenario> {
   }
 }
 
-async function openStage(scope: Scope, { runtime }: ScenarioOptions, options: StageOptions): Promise<Stage> {
-  if (runtime === 'sim') throw new UsageError('sim')
+async function openStage(
+  scope: Scope,
+  { runtime, sets }: Pick<ScenarioOptions, 'runtime'> & { readonly sets: readonly ScenarioSet[] },
+  options: StageOptions,
+): Promise<Stage> {
+  if (runtime === 'sim') return new SimStage(sets, options)
   const place = await makeTemporaryDirectory(scope, {
     name: 'scenario',
     replicas: REPLICAS,

@@ -142,7 +142,8 @@ export class MessageTrace {
   }
 }
 
-function summaryOf(message: Message): Pick<Traced, 'type' | 'view' | 'seq' | 'digest'> {
+/** What a line says of a message. */
+export function summaryOf(message: Message): Pick<Traced, 'type' | 'view' | 'seq' | 'digest'> {
   const { type } = message
   switch (message.type) {
     case 'pre-prepare': {

@@ -1,5 +1,5 @@
 import type { Message, MessageType } from '../../../protocol/messages.ts'
-import type { ReplicaId } from '../../../protocol/types.ts'
+import type { PrincipalId, ReplicaId } from '../../../protocol/types.ts'
 import type { Observation } from '../../../replica/core/effect.ts'
 import type { Errand } from '../../sim/client-process.ts'
 import type { Probe } from '../../sim/probe.ts'
@@ -37,9 +37,9 @@ export class Gauge implements Probe {
     return this.#firstMs === undefined ? 0 : this.#nowMs() - this.#firstMs
   }
 
-  onSend(replica: ReplicaId, { type }: Message, receivers: number): void {
+  onSend(replica: ReplicaId, { type }: Message, to: readonly PrincipalId[]): void {
     if (this.#isLiar(replica)) return
-    this.messages.set(type, (this.messages.get(type) ?? 0) + receivers)
+    this.messages.set(type, (this.messages.get(type) ?? 0) + to.length)
   }
 
   onObserved(replica: ReplicaId, what: Observation): void {

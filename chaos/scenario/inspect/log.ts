@@ -61,6 +61,10 @@ const votersOf = (votes: readonly { readonly replica: number }[]): string =>
 /** Replicas as n1 to n7, clients by their letters. */
 export const peerName = (peer: number): string => (peer < REPLICAS ? nameOf(peer) : senderName(peer))
 
+/** Each message once, by who sent it; of clients' by who received it. STATUS is sent all the time. */
+export const isWorthSaying = (line: TraceLine): boolean =>
+  'event' in line || (line.type !== 'status' && (line.direction === 'sent' || line.peer >= REPLICAS))
+
 export function describeTraceLine(line: TraceLine): string {
   if ('event' in line) {
     return line.event === 'full' ? 'no more is written: the file is full' : `${line.event} ${line.view}`

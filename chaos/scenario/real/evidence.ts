@@ -12,8 +12,8 @@ import type { DumpedDatabase } from '../../check/dump/dumped-database.ts'
 import type { PropertyVerdict } from '../../check/finding.ts'
 import { logsBelow } from '../../check/logs/log-sources.ts'
 import { readDump } from '../../check/run-sources.ts'
-import type { Judgement, ReplicaEvidence, Role } from '../evidence.ts'
-import { OPENING_BALANCE } from '../scenario.ts'
+import type { Judgement, ReplicaEvidence } from '../evidence.ts'
+import { OPENING_BALANCE, type Role } from '../scenario.ts'
 
 /** Where what is judged of one replica lies. */
 export type Remains = {

@@ -1,8 +1,8 @@
 import { open } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { TraceLine } from '../../../replica/runtime/message-trace.ts'
-import { describeTraceLine } from '../inspect/log.ts'
-import { nameOf, REPLICAS } from '../scenario.ts'
+import { describeTraceLine, isWorthSaying } from '../inspect/log.ts'
+import { nameOf } from '../scenario.ts'
 import { traceLineFrom } from './evidence.ts'
 
 const POLL_MS = 100
@@ -45,7 +45,7 @@ export class MessageTail {
     const read = await Promise.all(this.#files.map((file) => newLines(file)))
     const lines = read.flat().sort((a, b) => a.line.atMs - b.line.atMs)
     for (const { replica, line } of lines) {
-      if (!isSaid(line)) continue
+      if (!isWorthSaying(line)) continue
       this.#firstMs ??= line.atMs
       const seconds = ((line.atMs - this.#firstMs) / 1_000).toFixed(3).padStart(8)
       this.#say(`${seconds} s  ${nameOf(replica)} ${describeTraceLine(line)}`)
@@ -59,10 +59,6 @@ export class MessageTail {
     await this.#look()
   }
 }
-
-/** Each message once, by who sent it; of clients' by who received it. STATUS is sent all the time, and is in `log`. */
-const isSaid = (line: TraceLine): boolean =>
-  'event' in line || (line.type !== 'status' && (line.direction === 'sent' || line.peer >= REPLICAS))
 
 async function newLines(
   followed: Followed,

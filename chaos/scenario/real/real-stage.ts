@@ -4,10 +4,10 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { ReplicaReport } from '../../../protocol/inspection.ts'
 import { bundlePaths } from '../../../replica/runtime/bundle.ts'
-import type { Role, SetEvidence } from '../evidence.ts'
+import type { SetEvidence } from '../evidence.ts'
 import { History } from '../history.ts'
 import type { Told } from '../outcome.ts'
-import { REPLICAS, type ScenarioSet, type Transaction } from '../scenario.ts'
+import { REPLICAS, roleIn, type ScenarioSet, type Transaction } from '../scenario.ts'
 import type { Stage, StageOptions } from '../stage.ts'
 import type { ScenarioCluster } from './cluster.ts'
 import { Customers } from './customers.ts'
@@ -126,15 +126,10 @@ export class RealStage implements Stage {
     }
   }
 
-  #remainsOf(replica: number, { live, byzantine }: ScenarioSet): Remains {
-    const role: Role = byzantine.some((id) => id === replica)
-      ? 'byzantine'
-      : live.some((id) => id === replica)
-        ? 'correct'
-        : 'down'
+  #remainsOf(replica: number, set: ScenarioSet): Remains {
     return {
       replica,
-      role,
+      role: roleIn(set, replica),
       bundle: this.#cluster.bundle(replica),
       databaseUrl: this.#cluster.databaseUrl(replica),
       dump: join(this.#directory, `database-${replica}`),
