@@ -13,6 +13,7 @@ import { PeerProgress } from './peer-progress.ts'
 import type { Slot } from './slot.ts'
 import type { StateSource } from './state-source.ts'
 import { statusOf, type ViewFacts } from './status.ts'
+import type { Waiting } from './waiting.ts'
 
 /** How far above what is executed here committed batches are taken from others. */
 const AHEAD_MAX = 512
@@ -39,6 +40,7 @@ export class CatchUp {
   readonly #checkpoints: Checkpoints
   readonly #answers: Answers
   readonly #source: Pick<StateSource, 'servedFrom'>
+  readonly #waiting: Waiting
   readonly #peers: readonly ReplicaId[]
   readonly #progress: PeerProgress
   /** What is committed at the newest executed seqs, also below h, as far as it is known. */
@@ -76,6 +78,7 @@ export class CatchUp {
     checkpoints: Checkpoints
     answers: Answers
     source: Pick<StateSource, 'servedFrom'>
+    waiting: Waiting
   }) {
     this.#config = args.config
     this.#outbox = args.outbox
@@ -85,6 +88,7 @@ export class CatchUp {
     this.#checkpoints = args.checkpoints
     this.#answers = args.answers
     this.#source = args.source
+    this.#waiting = args.waiting
     this.#peers = peersOf(args.config)
     this.#progress = new PeerProgress(args.config)
     this.#giver = args.config.self
@@ -159,13 +163,16 @@ export class CatchUp {
     return able.length < this.#config.quorum.weak
   }
 
-  /** Something is accepted here and not committed, or others are ahead. */
+  /**
+   * Something is accepted here and not committed, or others are ahead. So they may be where a request waits: what lies
+   * above this replica's window was dropped, and without their word the primary would be blamed [NC8].
+   */
   #incomplete(): boolean {
     if (this.#mayAsk) return true
     for (const { voting, committed } of this.#log.all()) {
       if (voting.accepted !== null && committed === null) return true
     }
-    return false
+    return this.#waiting.oldest(this.#execution.frontier) !== null
   }
 
   /** Who was asked a whole tick ago and brought nothing, or drips, is replaced by the next. */
@@ -360,7 +367,10 @@ export class CatchUp {
     if (peer === undefined) return this.#outbox.reject(from, 'not-own-vote')
     this.#progress.onStatus(peer, status)
     if (status.checkpoint !== null) this.#checkpoints.onCheckpoint(from, status.checkpoint)
-    const isLate = status.lastExecuted + BEHIND_MIN <= this.#execution.lastExecuted
+    // What lies below h is not voted on again: only who asks gets it.
+    const isLate =
+      status.lastExecuted + BEHIND_MIN <= this.#execution.lastExecuted ||
+      status.lastExecuted < this.#log.lowWaterMark
     // [NC4] Who is late must know who is ahead before it can ask.
     if (this.#answers.answer(peer, status, nowMs) && (isLate || this.#lacks(status))) this.#sendStatus([peer])
     if (this.#progress.target - this.#execution.frontier >= BEHIND_MIN) this.#askOn()

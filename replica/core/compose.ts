@@ -139,7 +139,17 @@ export function recoverParts(args: RecoverArgs): CoreParts {
   const { servedFrom } = args
   const source = new StateSource({ config, outbox, execution, checkpoints, views, servedFrom })
   const answers = new Answers({ config, outbox, log, execution, normalCase, checkpoints, views, source })
-  const catchUp = new CatchUp({ config, outbox, log, execution, views, checkpoints, answers, source })
+  const catchUp = new CatchUp({
+    config,
+    outbox,
+    log,
+    execution,
+    views,
+    checkpoints,
+    answers,
+    source,
+    waiting,
+  })
   const transfer = new StateTransfer({ config, crypto, outbox, log, execution, checkpoints, catchUp, source })
   const reads = new Reads({ config, outbox, execution, amnesia, floor: readFloor(said) })
   const fault = contradiction(votes, database)

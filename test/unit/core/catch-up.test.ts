@@ -1,10 +1,11 @@
 import { beforeEach, expect, test } from 'vitest'
 import type { Batch, Committed, Status, Vote } from '../../../protocol/messages.ts'
-import type { Digest, LogPosition, View } from '../../../protocol/types.ts'
+import { type Digest, type LogPosition, requestNumber, type View } from '../../../protocol/types.ts'
 import type { Answers } from '../../../replica/core/answers.ts'
 import { CatchUp } from '../../../replica/core/catch-up.ts'
 import type { Effect } from '../../../replica/core/effect.ts'
 import type { ViewFacts } from '../../../replica/core/status.ts'
+import { Waiting } from '../../../replica/core/waiting.ts'
 import { at, chainAt, id, K, Party } from './state-fixture.ts'
 
 const batchOf = (text: string): Batch => ({ digest: text.padEnd(64, '0') as Digest, requests: [] })
@@ -17,10 +18,12 @@ let party: Party
 let catchUp: CatchUp
 let views: ViewFacts
 let isPending: boolean
+let waiting: Waiting
 
 beforeEach(() => {
   party = new Party(3, { seq: 4 })
   isPending = false
+  waiting = new Waiting()
   views = {
     view: 2 as View,
     highestViewChange: 5 as View,
@@ -33,7 +36,7 @@ beforeEach(() => {
   }
   const { config, outbox, log, execution, checkpoints, source } = party
   const answers = { answer: () => true } as unknown as Answers
-  catchUp = new CatchUp({ config, outbox, log, execution, views, checkpoints, answers, source })
+  catchUp = new CatchUp({ config, outbox, log, execution, views, checkpoints, answers, source, waiting })
 })
 
 const statusFrom = (from: number, lastExecuted: number, servedFrom: number): void => {
@@ -214,7 +217,7 @@ test('[NC4] a peer that is late is told how far this replica is, when it says wh
   const { config, outbox, log, execution, checkpoints, source } = late
   const answers = { answer: () => true } as unknown as Answers
   party = late
-  catchUp = new CatchUp({ config, outbox, log, execution, views, checkpoints, answers, source })
+  catchUp = new CatchUp({ config, outbox, log, execution, views, checkpoints, answers, source, waiting })
   statusFrom(0, 39, 0)
   expect(outbox.drain()).toEqual([])
   statusFrom(0, 24, 0)
@@ -281,4 +284,13 @@ test('[CP5] a single replica that says it is ahead is asked when nothing moves, 
   expect(seen.slice(-3)).toEqual([false, false, false])
   expect(catchUp.isBehind).toBe(false)
   expect(catchUp.isBeyondMessages).toBe(false)
+})
+
+test('[CP5] [NC8] where nothing moves and a request waits STATUS goes out at every tick: it may be this replica that is late', () => {
+  tick()
+  expect(tick()).not.toContainEqual(expect.objectContaining({ type: 'send' }))
+  waiting.add(1, requestNumber(1))
+  for (let ticks = 0; ticks < 3; ticks++) {
+    expect(tick()).toContainEqual(expect.objectContaining({ type: 'send', to: [0, 1, 2] }))
+  }
 })
