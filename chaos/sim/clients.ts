@@ -90,12 +90,12 @@ export class Clients {
     for (const index of this.#members.keys()) this.#goOn(index)
   }
 
-  /** One after another, each in a batch of its own: the order moves on by as many sequence numbers. */
-  giveMore(requests: number): void {
-    const [first] = this.#members
-    if (first === undefined) return
-    first.left += requests
-    this.#goOn(0)
+  /** To one client, which makes them as its concurrency allows. */
+  giveMore(requests: number, client = 0): void {
+    const member = this.#members[client]
+    if (member === undefined) return
+    member.left += requests
+    this.#goOn(client)
   }
 
   /** Kills a client's process and starts another with the same key, which asks what became of the open requests. */

@@ -63,6 +63,7 @@ export class Observer {
         return this.#onEntered(replica, what)
       case 'body-fetched':
         return this.#count('batch fetched by digest')
+      case 'primary-too-slow':
       case 'stable':
       case 'caught-up':
       case 'transfer-started':

@@ -12,7 +12,7 @@ import type { Outbox } from './outbox.ts'
 import { RECOVER_LANE, requestClaim, requestRefusal } from './request-rules.ts'
 
 /** Batches committed but not visible yet, in slots, beyond which the primary gathers instead of proposing. */
-const BACKLOG_MAX = 16
+export const BACKLOG_MAX = 16
 /**
  * [CP4] Each RECOVER makes the primary fill up to L + K numbers; a replica that asks again sooner than this is refused.
  * The primary is the more lenient, so that no backup waits for what its primary would refuse [NC8].

@@ -6,6 +6,8 @@ import type { LaneKey, Waiting } from './waiting.ts'
 const LANES = 65_536
 const laneKey = ({ client, lane }: { client: PrincipalId; lane: number }): LaneKey => client * LANES + lane
 
+export const clientOf = (key: LaneKey): PrincipalId => Math.floor(key / LANES) as PrincipalId
+
 export type Standing =
   /** Already answered, or never to be ordered: this is the answer. */
   | { readonly kind: 'answered'; readonly outcome: Reply['outcome'] }

@@ -18,6 +18,7 @@ import { SlotLog } from './log.ts'
 import { NormalCase } from './normal-case.ts'
 import { OrderDecision } from './order-decision.ts'
 import { Outbox } from './outbox.ts'
+import { PrimaryWatch } from './primary-watch.ts'
 import { Reads } from './reads.ts'
 import {
   chainMismatch,
@@ -74,6 +75,7 @@ export function recoverParts(args: RecoverArgs): CoreParts {
     nextIncarnation: args.nextIncarnation,
   })
   const timer = new ViewTimer({ config, outbox })
+  const watch = new PrimaryWatch({ config, outbox })
   const { view, orderedUpTo } = said
   const mayVote = said.pending === null && amnesia.mayVoteIn(view)
   const normalCase = new NormalCase({
@@ -84,6 +86,7 @@ export function recoverParts(args: RecoverArgs): CoreParts {
     table,
     execution,
     timer,
+    watch,
     view,
     orderedUpTo,
     mayVote,
@@ -133,6 +136,7 @@ export function recoverParts(args: RecoverArgs): CoreParts {
     viewChanges,
     decision,
     timer,
+    watch,
     amnesia,
     logged: said.views,
   })
@@ -168,6 +172,7 @@ export function recoverParts(args: RecoverArgs): CoreParts {
     incarnations,
     amnesia,
     timer,
+    watch,
     normalCase,
     early,
     batcher,

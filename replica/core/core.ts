@@ -3,11 +3,11 @@ import { assertNever, isReplica, type PrincipalId, type ReplicaId, type Seq } fr
 import type { Accusations } from './accusations.ts'
 import type { Amnesia } from './amnesia.ts'
 import type { Answers } from './answers.ts'
-import type { Batcher } from './batcher.ts'
+import { BACKLOG_MAX, type Batcher } from './batcher.ts'
 import type { Bodies } from './bodies.ts'
 import type { CatchUp } from './catch-up.ts'
 import type { Checkpoints } from './checkpoint.ts'
-import { type ClientTable, replyTo } from './client-table.ts'
+import { type ClientTable, clientOf, replyTo } from './client-table.ts'
 import { type RecoverArgs, recoverParts } from './compose.ts'
 import type { CoreConfig } from './config.ts'
 import { type Early, viewOf } from './early.ts'
@@ -19,6 +19,7 @@ import { checkInvariants } from './invariants.ts'
 import type { SlotLog } from './log.ts'
 import type { NormalCase } from './normal-case.ts'
 import type { Outbox } from './outbox.ts'
+import type { PrimaryWatch } from './primary-watch.ts'
 import type { Reads } from './reads.ts'
 import { chainMismatch, contradictionNow, markExecuted } from './recovery.ts'
 import type { StateSource } from './state-source.ts'
@@ -37,6 +38,7 @@ export type CoreParts = {
   readonly incarnations: Incarnations
   readonly amnesia: Amnesia
   readonly timer: ViewTimer
+  readonly watch: PrimaryWatch
   readonly normalCase: NormalCase
   readonly early: Early
   readonly batcher: Batcher
@@ -101,8 +103,9 @@ export class ReplicaCore {
 
   /** `nowMs` never goes back within a process. */
   step(event: Event, nowMs: number): Effect[] {
-    const { outbox } = this.#parts
+    const { outbox, watch } = this.#parts
     outbox.nowMs = nowMs
+    watch.onStep()
     this.#route(event)
     this.#settle()
     checkInvariants(this.#parts)
@@ -120,6 +123,7 @@ export class ReplicaCore {
     execution.advance()
     source.advance()
     batcher.propose()
+    this.#judgePrimary()
     timer.watch(this.#awaited())
   }
 
@@ -128,6 +132,17 @@ export class ReplicaCore {
     const { early, normalCase } = this.#parts
     if (!normalCase.mayVote) return
     for (const { from, message } of early.take(normalCase.view)) this.#onMessage(from, message)
+  }
+
+  /** [NC10] Who is late, or waits for its own database, does not judge. */
+  #judgePrimary(): void {
+    const { amnesia, views, normalCase, transfer, catchUp, waiting, watch, log, execution } = this.#parts
+    const hasRoom = execution.frontier < log.highWaterMark && execution.backlog < BACKLOG_MAX / 2
+    const mayJudge = amnesia.isVoting && !views.isPending && !normalCase.isPrimary && !transfer.isActive
+    const isJudge = mayJudge && hasRoom && !catchUp.isBehind
+    const oldest = isJudge ? waiting.oldestUnordered() : null
+    watch.watch(oldest !== null && isReplica(clientOf(oldest.key)) ? null : oldest)
+    if (watch.isTooSlow && isJudge) views.onPrimaryTooSlow()
   }
 
   /** [NC8] [VC4] */
@@ -353,11 +368,12 @@ export class ReplicaCore {
 
   /** h moved: O's entries that lay above the window may now be in it. */
   #followStable(): void {
-    const { log, normalCase, timer } = this.#parts
+    const { log, normalCase, timer, watch } = this.#parts
     if (log.lowWaterMark === this.#stable) return
     this.#stable = log.lowWaterMark
     normalCase.takeOrdered()
     timer.onStable()
+    watch.onStable(log.lowWaterMark)
   }
 
   #onDatabase(database: DatabaseState): void {

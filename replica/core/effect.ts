@@ -144,6 +144,8 @@ export type Observation =
       readonly reordered: number
       readonly nulls: number
     }
+  /** [NC10] The primary of this view is given up for its pace: so long a request may wait here to be ordered. */
+  | { readonly kind: 'primary-too-slow'; readonly view: View; readonly allowedMs: number }
   /** [VC5] A batch that O named came by its digest. */
   | { readonly kind: 'body-fetched'; readonly seq: Seq; readonly digest: Digest }
   /** [CP4] */

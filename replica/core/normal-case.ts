@@ -6,7 +6,8 @@ import type { CheckId, RejectionCode } from './effect.ts'
 import type { Execution } from './execution.ts'
 import type { SlotLog } from './log.ts'
 import type { Outbox } from './outbox.ts'
-import { batchRefusal, requestClaim } from './request-rules.ts'
+import type { PrimaryWatch } from './primary-watch.ts'
+import { batchRefusal, isFull, requestClaim } from './request-rules.ts'
 import type { Accepted, Slot } from './slot.ts'
 import type { ViewTimer } from './view-timer.ts'
 
@@ -38,6 +39,7 @@ export class NormalCase {
   readonly #table: ClientTable
   readonly #execution: Execution
   readonly #timer: ViewTimer
+  readonly #watch: PrimaryWatch
   readonly #peers: readonly ReplicaId[]
   readonly #pending = new Map<CheckId, Pending>()
   /** Own COMMITs that count once their prepared record is durable, oldest first. */
@@ -58,6 +60,7 @@ export class NormalCase {
     table: ClientTable
     execution: Execution
     timer: ViewTimer
+    watch: PrimaryWatch
     view: View
     orderedUpTo: Seq
     mayVote: boolean
@@ -69,6 +72,7 @@ export class NormalCase {
     this.#table = args.table
     this.#execution = args.execution
     this.#timer = args.timer
+    this.#watch = args.watch
     this.#view = args.view
     this.#orderedUpTo = args.orderedUpTo
     this.mayVote = args.mayVote
@@ -289,7 +293,9 @@ export class NormalCase {
       slot.voting.checking = null
       return this.#outbox.reject(from, 'conflicting')
     }
-    this.#vote(slot, this.#accept(slot, message))
+    const accepted = this.#accept(slot, message)
+    this.#watch.onAccepted(seq, { isFull: isFull(message.batch, this.#config) })
+    this.#vote(slot, accepted)
   }
 
   // --- votes
@@ -423,6 +429,7 @@ export class NormalCase {
     )
     slot.committed = { view, digest }
     if (batch.requests.length > 0) this.#timer.onProgress()
+    this.#watch.onCommitted(seq)
     this.#outbox.observe({ kind: 'committed', seq, digest, how: 'votes' })
     this.#execution.commit(seq, { batch, at: voting.preparedAt ?? at })
   }

@@ -46,3 +46,14 @@ export function batchRefusal({ requests }: Batch, config: CoreConfig): Rejection
     return 'out-of-bounds'
   return null
 }
+
+/** [NC10] There may have been no room for one more request. */
+export function isFull({ requests }: Batch, config: CoreConfig): boolean {
+  let operations = config.requestOperationsMax
+  let bytes = config.requestBytesMax
+  for (const request of requests) {
+    operations += request.operations.length
+    bytes += request.body.length
+  }
+  return operations > config.batchOperationsMax || bytes > config.batchBytesMax
+}

@@ -10,6 +10,7 @@ import type { SlotLog } from './log.ts'
 import type { NormalCase } from './normal-case.ts'
 import type { OrderDecision } from './order-decision.ts'
 import type { Outbox } from './outbox.ts'
+import type { PrimaryWatch } from './primary-watch.ts'
 import type { ViewChanges } from './view-changes.ts'
 import { digestOfEntry, maxSeqOf, type Order } from './view-order.ts'
 import type { ViewTimer } from './view-timer.ts'
@@ -39,6 +40,7 @@ export class Views {
   readonly #viewChanges: ViewChanges
   readonly #decision: OrderDecision
   readonly #timer: ViewTimer
+  readonly #watch: PrimaryWatch
   readonly #amnesia: Amnesia
   readonly #peers: readonly ReplicaId[]
   /** The view that this replica sent a VIEW-CHANGE for and has not entered. */
@@ -69,6 +71,7 @@ export class Views {
     viewChanges: ViewChanges
     decision: OrderDecision
     timer: ViewTimer
+    watch: PrimaryWatch
     amnesia: Amnesia
     logged: LoggedViews
   }) {
@@ -83,6 +86,7 @@ export class Views {
     this.#viewChanges = args.viewChanges
     this.#decision = args.decision
     this.#timer = args.timer
+    this.#watch = args.watch
     this.#amnesia = args.amnesia
     this.#peers = peersOf(args.config)
     const { viewChange, newView } = args.logged
@@ -135,10 +139,22 @@ export class Views {
     this.#giveUp((this.highestViewChange + 1) as View)
   }
 
+  /** [NC10] The primary of this view is replaced for being slow; who is giving the view up does not judge it. */
+  onPrimaryTooSlow(): void {
+    if (this.#pending !== null || !this.#amnesia.isVoting) return
+    this.#outbox.observe({ kind: 'primary-too-slow', view: this.view, allowedMs: this.#watch.allowedMs })
+    this.#giveUp((this.view + 1) as View)
+  }
+
+  #onViewEnd(): void {
+    this.#timer.onViewEnd()
+    this.#watch.onViewEnd()
+  }
+
   /** [VC1] [VC3] From here on no vote below `target`. */
   #giveUp(target: View): void {
     if (!this.#amnesia.isVoting) return
-    this.#timer.onViewEnd()
+    this.#onViewEnd()
     this.#pending = target
     this.#making = null
     this.#normalCase.mayVote = false
@@ -308,7 +324,7 @@ export class Views {
   #enter(entered: EnteredView, order: Order): LogPosition {
     const { message } = entered
     const { view, headers } = message
-    if (this.#pending !== view) this.#timer.onViewEnd()
+    if (this.#pending !== view) this.#onViewEnd()
     this.#pending = null
     this.#making = null
     this.#entered = entered

@@ -68,6 +68,7 @@ export class Journal {
         const of = describeEvidence(what.evidence)
         return log.warn({ kind: what.kind, accused, of }, `replica ${accused} signed ${of}: proof is kept`)
       }
+      case 'primary-too-slow':
       case 'view-change-started':
       case 'view-entered':
       case 'transfer-started':

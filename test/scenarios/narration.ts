@@ -28,6 +28,8 @@ export function tellObservation(what: Observation): string {
       return `${what.kind} ${nameOf(what.source)}`
     case 'view-change-started':
       return `view-change v=${what.view} prepared=${what.prepared}`
+    case 'primary-too-slow':
+      return `${what.kind} v=${what.view}`
     case 'view-entered':
       return `new-view v=${what.view}`
     case 'tampered':

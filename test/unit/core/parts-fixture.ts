@@ -16,6 +16,7 @@ import { Execution } from '../../../replica/core/execution.ts'
 import { SlotLog } from '../../../replica/core/log.ts'
 import { NormalCase } from '../../../replica/core/normal-case.ts'
 import { Outbox } from '../../../replica/core/outbox.ts'
+import { PrimaryWatch } from '../../../replica/core/primary-watch.ts'
 import { ViewTimer } from '../../../replica/core/view-timer.ts'
 import { Waiting } from '../../../replica/core/waiting.ts'
 import { transfer } from '../../paper/fixture.ts'
@@ -66,8 +67,9 @@ export function orderingParts(self: number, shape: { readonly k?: number } = {})
     committedInLog: seq(0),
   })
   const timer = new ViewTimer({ config, outbox })
+  const watch = new PrimaryWatch({ config, outbox })
   const crypto = cryptoOf(replicaId(self))
-  const parts = { config, crypto, outbox, log, table, execution, timer }
+  const parts = { config, crypto, outbox, log, table, execution, timer, watch }
   const normalCase = new NormalCase({ ...parts, view: view(0), orderedUpTo: seq(0), mayVote: true })
   return { ...parts, normalCase }
 }

@@ -1,0 +1,136 @@
+import type { Seq } from '../../protocol/types.ts'
+import type { CoreConfig } from './config.ts'
+import type { Outbox } from './outbox.ts'
+import type { NamedRequest } from './waiting.ts'
+
+/** Ordering a request may take so many times what the votes on a batch take here, */
+const VOTE_ROUNDS = 3
+/** and this part of T's first length on top: clients repeat themselves no sooner, and processes pause. */
+const SLACK = 1 / 10
+/** So much of all time a primary may spend beyond that; */
+const EXCESS_SHARE = 1 / 4
+/** what is more adds up, to so many times T's first length at most: a busy machine that starts a process pauses for less. */
+const EXCESS_MAX = 8
+/** A view that ends with this part of it or more ends for being slow. */
+const SLOW_PART = 1 / 4
+/** A replica steps once in statusBusyMs at least. When it did not for so many of them, it stood still itself. */
+const STEP_MAX = 2
+const LENIENCY_MAX = 1 << 10
+/** After so long without such an end the leniency halves. */
+const LENIENCY_MS = 600_000
+/** Of the last votes' time, how much the newest counts. */
+const NEWEST_WEIGHT = 1 / 8
+
+/**
+ * [NC10] Whether the primary orders requests as fast as this cluster shows that it can: measured against the time that the
+ * votes on a batch take here, which the primary has no part in. Only what this replica saw itself counts.
+ */
+export class PrimaryWatch {
+  readonly #outbox: Outbox
+  readonly #baseMs: number
+  readonly #stepMaxMs: number
+  #steppedMs = 0
+  /** When the PRE-PREPAREs of this view that are not committed were accepted. */
+  readonly #acceptedMs = new Map<Seq, number>()
+  /** From accepting a batch to its being committed, smoothed; null before the first. It outlives views. */
+  #votesMs: number | null = null
+  #leniency = 1
+  /** When the leniency last changed. */
+  #leniencyMs = 0
+  #awaited: NamedRequest | null = null
+  #sinceMs = 0
+  /** Waiting beyond what is allowed. */
+  #debtMs = 0
+  #debtAtMs = 0
+
+  constructor({ config, outbox }: { config: CoreConfig; outbox: Outbox }) {
+    this.#outbox = outbox
+    this.#baseMs = config.viewChangeTimeoutMs
+    this.#stepMaxMs = STEP_MAX * config.statusBusyMs
+  }
+
+  /** How long a request may wait here to be ordered, in milliseconds; infinite while nothing is known. */
+  get allowedMs(): number {
+    if (this.#votesMs === null) return Number.POSITIVE_INFINITY
+    return this.#leniency * (SLACK * this.#baseMs + VOTE_ROUNDS * this.#votesMs)
+  }
+
+  /** The primary is to be replaced. A wait counts when it is over: one that does not end is T's affair [NC8]. */
+  get isTooSlow(): boolean {
+    return this.#debtMs > EXCESS_MAX * this.#baseMs
+  }
+
+  /** At the start of each step. What was waited for while this replica stood still itself says nothing of others. */
+  onStep(): void {
+    const { nowMs } = this.#outbox
+    if (nowMs - this.#steppedMs > this.#stepMaxMs) {
+      this.#sinceMs = nowMs
+      this.#acceptedMs.clear()
+    }
+    this.#steppedMs = nowMs
+  }
+
+  /** At the end of each step: the oldest request that the primary did not order; null: none, or it cannot be judged now. */
+  watch(awaited: NamedRequest | null): void {
+    if (isSame(this.#awaited, awaited)) return
+    this.#charge()
+    this.#awaited = awaited
+  }
+
+  /** The present wait is over, and another begins. */
+  #charge(): void {
+    this.#forgive()
+    const { nowMs } = this.#outbox
+    if (this.#awaited !== null) this.#debtMs += Math.max(0, nowMs - this.#sinceMs - this.allowedMs)
+    this.#sinceMs = nowMs
+  }
+
+  #forgive(): void {
+    const { nowMs } = this.#outbox
+    this.#debtMs = Math.max(0, this.#debtMs - EXCESS_SHARE * (nowMs - this.#debtAtMs))
+    this.#debtAtMs = nowMs
+  }
+
+  /** This view's primary ordered a batch. One that had no room for the oldest request gives the next one its full time. */
+  onAccepted(seq: Seq, { isFull }: { readonly isFull: boolean }): void {
+    this.#acceptedMs.set(seq, this.#outbox.nowMs)
+    if (isFull) this.#charge()
+  }
+
+  /** By votes of this view. */
+  onCommitted(seq: Seq): void {
+    const acceptedMs = this.#acceptedMs.get(seq)
+    if (acceptedMs === undefined) return
+    this.#acceptedMs.delete(seq)
+    const ms = this.#outbox.nowMs - acceptedMs
+    this.#votesMs = this.#votesMs === null ? ms : this.#votesMs + NEWEST_WEIGHT * (ms - this.#votesMs)
+  }
+
+  /**
+   * A view that ends for being slow makes every replica that saw so twice as lenient: where no primary is any better, the
+   * requirement follows what they achieve, and liars can depose the others a few times only. One that orders nothing at
+   * all is T's affair, and changes nothing here.
+   */
+  onViewEnd(): void {
+    this.#forgive()
+    if (this.#debtMs >= SLOW_PART * EXCESS_MAX * this.#baseMs) {
+      this.#leniency = Math.min(2 * this.#leniency, LENIENCY_MAX)
+      this.#leniencyMs = this.#outbox.nowMs
+    }
+    this.#awaited = null
+    this.#debtMs = 0
+    this.#acceptedMs.clear()
+  }
+
+  /** Something became stable: time for what is slow to change, and what is below `upTo` is not measured any more. */
+  onStable(upTo: Seq): void {
+    for (const seq of this.#acceptedMs.keys()) if (seq <= upTo) this.#acceptedMs.delete(seq)
+    const { nowMs } = this.#outbox
+    if (this.#leniency === 1 || nowMs - this.#leniencyMs < LENIENCY_MS) return
+    this.#leniency /= 2
+    this.#leniencyMs = nowMs
+  }
+}
+
+const isSame = (one: NamedRequest | null, other: NamedRequest | null): boolean =>
+  one === other || (one !== null && other !== null && one.key === other.key && one.number === other.number)

@@ -1,0 +1,215 @@
+import { beforeEach, expect, test } from 'vitest'
+import { requestNumber, type Seq, seq } from '../../../protocol/types.ts'
+import { Outbox } from '../../../replica/core/outbox.ts'
+import { PrimaryWatch } from '../../../replica/core/primary-watch.ts'
+import type { NamedRequest } from '../../../replica/core/waiting.ts'
+import { configFor } from './parts-fixture.ts'
+
+const CONFIG = configFor(1)
+const T_MS = 500
+/** Excess beyond what is allowed, with which a primary is too slow. */
+const EXCESS_MS = 8 * T_MS
+/** A tenth of T, and three times the votes' time. */
+const ALLOWED_MS = 50 + 3 * 10
+const MINUTES_MS = 60_000
+
+let outbox: Outbox
+let watch: PrimaryWatch
+let last: Seq
+let awaited: NamedRequest | null
+
+beforeEach(() => {
+  outbox = new Outbox()
+  watch = new PrimaryWatch({ config: CONFIG, outbox })
+  last = seq(0)
+  awaited = null
+})
+
+function waitsFor(key: number | null): void {
+  awaited = key === null ? null : { key, number: requestNumber(1) }
+  watch.watch(awaited)
+}
+
+/** Time in which this replica runs. */
+function pass(ms: number): void {
+  for (let left = ms; left > 0; left -= CONFIG.statusBusyMs) {
+    outbox.nowMs += Math.min(left, CONFIG.statusBusyMs)
+    watch.onStep()
+    watch.watch(awaited)
+  }
+}
+
+function order({ votesMs = 10, isFull = false } = {}): void {
+  last = seq(last + 1)
+  watch.onAccepted(last, { isFull })
+  waitsFor(null)
+  pass(votesMs)
+  watch.onCommitted(last)
+}
+
+/** Requests one after the other, each ordered after `ms`. @returns how many until the primary was too slow, or `count` */
+function orderEach(ms: number, count: number): number {
+  for (let key = 0; key < count; key++) {
+    waitsFor(key)
+    pass(ms)
+    order()
+    if (watch.isTooSlow) return key + 1
+  }
+  return count
+}
+
+test('[NC10] nobody is judged before this replica knows what votes take', () => {
+  waitsFor(1)
+  pass(100 * T_MS)
+  waitsFor(1)
+  expect(watch.isTooSlow).toBe(false)
+})
+
+test('[NC10] what is allowed follows the time that votes take here', () => {
+  order()
+  expect(watch.allowedMs).toBe(ALLOWED_MS)
+  for (let batch = 0; batch < 50; batch++) order({ votesMs: 100 })
+  expect(watch.allowedMs).toBeCloseTo(350, 0)
+})
+
+test('[NC10] a primary that orders each batch just before T is over is replaced within twenty', () => {
+  order()
+  expect(orderEach(T_MS - 1, 20)).toBe(14)
+})
+
+test('[NC10] a wait counts when it is over', () => {
+  order()
+  waitsFor(1)
+  pass(ALLOWED_MS + EXCESS_MS + 1)
+  waitsFor(1)
+  expect(watch.isTooSlow).toBe(false)
+  waitsFor(2)
+  expect(watch.isTooSlow).toBe(true)
+})
+
+test('[NC10] a primary within what is allowed is never replaced', () => {
+  order()
+  expect(orderEach(ALLOWED_MS, 10_000)).toBe(10_000)
+})
+
+test('[NC10] pauses are forgiven as long as they are a quarter of the time', () => {
+  order()
+  for (let pause = 0; pause < 100; pause++) {
+    orderEach(ALLOWED_MS + 3_000, 1)
+    orderEach(5, 800)
+    expect(watch.isTooSlow).toBe(false)
+  }
+})
+
+test('[NC10] while this replica stands still itself nothing counts', () => {
+  order()
+  for (let pause = 0; pause < 100; pause++) {
+    waitsFor(pause)
+    outbox.nowMs += 60 * T_MS
+    watch.onStep()
+    order()
+  }
+  expect(watch.isTooSlow).toBe(false)
+  expect(watch.allowedMs).toBe(ALLOWED_MS)
+})
+
+test('[NC10] quick orders do not pay for slow ones', () => {
+  order()
+  const waited = Array.from({ length: 20 }, () => {
+    // Whoever sides with the primary gives it a thousand requests that it orders at once.
+    for (let key = 0; key < 1_000; key++) {
+      waitsFor(key)
+      order({ votesMs: 0.001 })
+    }
+    orderEach(T_MS - 1, 1)
+    return watch.isTooSlow
+  })
+  expect(waited.indexOf(true)).toBe(12)
+})
+
+test('[NC10] a batch that was full had no room: the oldest gets its time again', () => {
+  order()
+  for (let batch = 0; batch < 100; batch++) {
+    waitsFor(1)
+    pass(ALLOWED_MS - 10)
+    last = seq(last + 1)
+    watch.onAccepted(last, { isFull: true })
+    waitsFor(1)
+    pass(10)
+    watch.onCommitted(last)
+  }
+  expect(watch.isTooSlow).toBe(false)
+})
+
+test('[NC10] batches with room that leave the oldest out do not help', () => {
+  order()
+  for (let key = 1; key <= 20; key++) {
+    for (let batch = 0; batch < 49; batch++) {
+      waitsFor(key)
+      pass(10)
+      last = seq(last + 1)
+      watch.onAccepted(last, { isFull: false })
+    }
+    order()
+  }
+  expect(watch.isTooSlow).toBe(true)
+})
+
+test('[NC10] nothing counts while nothing waits or nobody can be judged', () => {
+  order()
+  for (let round = 0; round < 100; round++) {
+    waitsFor(1)
+    pass(ALLOWED_MS)
+    waitsFor(null)
+    pass(10 * T_MS)
+  }
+  expect(watch.isTooSlow).toBe(false)
+})
+
+test('[NC10] where all primaries are alike slow, each is given twice as much, until it is enough', () => {
+  order()
+  const views = Array.from({ length: 10 }, () => {
+    const replaced = orderEach(450, 400) < 400
+    if (replaced) watch.onViewEnd()
+    return replaced
+  })
+  expect(views).toEqual([true, true, true, false, false, false, false, false, false, false])
+})
+
+test('[NC10] in the long run one replacement in ten minutes, however liars lead in between', () => {
+  order()
+  let replaced = 0
+  const endMs = outbox.nowMs + 120 * MINUTES_MS
+  while (outbox.nowMs < endMs) {
+    if (orderEach(490, 20) < 20) {
+      replaced += 1
+      watch.onViewEnd()
+    }
+    // In a liar's view everything is fast.
+    orderEach(0, 100)
+    watch.onStable(last)
+  }
+  expect(replaced).toBeGreaterThan(3)
+  expect(replaced).toBeLessThanOrEqual(3 + 12)
+})
+
+test('[NC10] a view that ends for another reason leaves the next primary what it was', () => {
+  order()
+  waitsFor(1)
+  pass(T_MS)
+  watch.onViewEnd()
+  expect(watch.allowedMs).toBe(ALLOWED_MS)
+})
+
+test('[NC10] batches of a view that ended, or below the stable checkpoint, are not measured', () => {
+  order()
+  watch.onAccepted(seq(7), { isFull: false })
+  watch.onAccepted(seq(9), { isFull: false })
+  watch.onStable(seq(8))
+  pass(400)
+  watch.onCommitted(seq(7))
+  expect(watch.allowedMs).toBe(ALLOWED_MS)
+  watch.onViewEnd()
+  watch.onCommitted(seq(9))
+  expect(watch.allowedMs).toBe(ALLOWED_MS)
+})
