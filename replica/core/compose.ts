@@ -58,7 +58,7 @@ export function recoverParts(args: RecoverArgs): CoreParts {
   const said = sortOut(votes)
   const outbox = new Outbox()
   const log = new SlotLog(said.stable?.seq ?? (0 as Seq), config.logWindow)
-  const waiting = new Waiting()
+  const waiting = new Waiting(outbox)
   const table = new ClientTable(waiting)
   table.replace(database.lanes)
   const execution = new Execution({ config, outbox, executed: database, committedInLog: said.committedInLog })

@@ -1,7 +1,7 @@
 import type { Seq } from '../../protocol/types.ts'
 import type { CoreConfig } from './config.ts'
 import type { Outbox } from './outbox.ts'
-import type { NamedRequest } from './waiting.ts'
+import type { NamedRequest, UnorderedRequest } from './waiting.ts'
 
 /** Ordering a request may take so many times what the votes on a batch take here, */
 const VOTE_ROUNDS = 3
@@ -37,10 +37,12 @@ export class PrimaryWatch {
   #leniency = 1
   /** When the leniency last changed. */
   #leniencyMs = 0
-  #awaited: NamedRequest | null = null
-  #sinceMs = 0
-  /** Waiting beyond what is allowed. */
+  #awaited: UnorderedRequest | null = null
+  /** No wait counts from before. */
+  #fromMs = 0
+  /** Time in which a request waited beyond what is allowed. */
   #debtMs = 0
+  /** Up to when debt is reckoned. */
   #debtAtMs = 0
 
   constructor({ config, outbox }: { config: CoreConfig; outbox: Outbox }) {
@@ -64,25 +66,28 @@ export class PrimaryWatch {
   onStep(): void {
     const { nowMs } = this.#outbox
     if (nowMs - this.#steppedMs > this.#stepMaxMs) {
-      this.#sinceMs = nowMs
+      this.#fromMs = nowMs
       this.#acceptedMs.clear()
     }
     this.#steppedMs = nowMs
   }
 
   /** At the end of each step: the oldest request that the primary did not order; null: none, or it cannot be judged now. */
-  watch(awaited: NamedRequest | null): void {
+  watch(awaited: UnorderedRequest | null): void {
     if (isSame(this.#awaited, awaited)) return
     this.#charge()
+    if (this.#awaited === null) this.#fromMs = this.#outbox.nowMs
     this.#awaited = awaited
   }
 
-  /** The present wait is over, and another begins. */
+  /** The present wait is over. Those of many requests at a time count once. */
   #charge(): void {
-    this.#forgive()
     const { nowMs } = this.#outbox
-    if (this.#awaited !== null) this.#debtMs += Math.max(0, nowMs - this.#sinceMs - this.allowedMs)
-    this.#sinceMs = nowMs
+    const chargedMs = this.#debtAtMs
+    this.#forgive()
+    if (this.#awaited === null) return
+    const dueMs = Math.max(this.#awaited.sinceMs, this.#fromMs) + this.allowedMs
+    this.#debtMs += Math.max(0, nowMs - Math.max(dueMs, chargedMs))
   }
 
   #forgive(): void {
@@ -91,10 +96,12 @@ export class PrimaryWatch {
     this.#debtAtMs = nowMs
   }
 
-  /** This view's primary ordered a batch. One that had no room for the oldest request gives the next one its full time. */
+  /** This view's primary ordered a batch. One that had no room for the rest gives each its full time again. */
   onAccepted(seq: Seq, { isFull }: { readonly isFull: boolean }): void {
     this.#acceptedMs.set(seq, this.#outbox.nowMs)
-    if (isFull) this.#charge()
+    if (!isFull) return
+    this.#charge()
+    this.#fromMs = this.#outbox.nowMs
   }
 
   /** By votes of this view. */

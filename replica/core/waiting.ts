@@ -1,9 +1,12 @@
 import type { RequestNumber, Seq } from '../../protocol/types.ts'
+import type { Outbox } from './outbox.ts'
 
 /** A (client, lane), as ClientTable numbers them. */
 export type LaneKey = number
 
 export type NamedRequest = { readonly key: LaneKey; readonly number: RequestNumber }
+/** `sinceMs`: when this replica met it, or the view in which it is not ordered began. */
+export type UnorderedRequest = NamedRequest & { readonly sinceMs: number }
 type WaitingRequest = { readonly number: RequestNumber; readonly seq: Seq | null }
 
 /**
@@ -13,8 +16,13 @@ type WaitingRequest = { readonly number: RequestNumber; readonly seq: Seq | null
 export class Waiting {
   /** `seq`: where this view's primary ordered it; null while it did not. */
   readonly #requests = new Map<LaneKey, WaitingRequest>()
-  /** Those without a seq, the oldest first. */
-  readonly #unordered = new Set<LaneKey>()
+  /** Since when those without a seq wait, the oldest first. */
+  readonly #unordered = new Map<LaneKey, number>()
+  readonly #clock: Pick<Outbox, 'nowMs'>
+
+  constructor(clock: Pick<Outbox, 'nowMs'>) {
+    this.#clock = clock
+  }
 
   add(key: LaneKey, number: RequestNumber): void {
     const known = this.#requests.get(key)
@@ -23,7 +31,7 @@ export class Waiting {
     this.#requests.delete(key)
     this.#requests.set(key, { number, seq: null })
     this.#unordered.delete(key)
-    this.#unordered.add(key)
+    this.#unordered.set(key, this.#clock.nowMs)
   }
 
   ordered(key: LaneKey, number: RequestNumber, seq: Seq): void {
@@ -38,7 +46,7 @@ export class Waiting {
   displaced(key: LaneKey, number: RequestNumber): void {
     if (this.#requests.get(key)?.number !== number) return
     this.#requests.set(key, { number, seq: null })
-    this.#unordered.add(key)
+    this.#unordered.set(key, this.#clock.nowMs)
   }
 
   /** Another view: where the last primary had put them counts no more. */
@@ -46,7 +54,7 @@ export class Waiting {
     this.#unordered.clear()
     for (const [key, { number }] of this.#requests) {
       this.#requests.set(key, { number, seq: null })
-      this.#unordered.add(key)
+      this.#unordered.set(key, this.#clock.nowMs)
     }
   }
 
@@ -68,10 +76,10 @@ export class Waiting {
   }
 
   /** [NC10] The oldest that this view's primary did not order. */
-  oldestUnordered(): NamedRequest | null {
-    for (const key of this.#unordered) {
+  oldestUnordered(): UnorderedRequest | null {
+    for (const [key, sinceMs] of this.#unordered) {
       const known = this.#requests.get(key)
-      if (known !== undefined) return { key, number: known.number }
+      if (known !== undefined) return { key, number: known.number, sinceMs }
     }
     return null
   }

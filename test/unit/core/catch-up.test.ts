@@ -23,7 +23,7 @@ let waiting: Waiting
 beforeEach(() => {
   party = new Party(3, { seq: 4 })
   isPending = false
-  waiting = new Waiting()
+  waiting = new Waiting(party.outbox)
   views = {
     view: 2 as View,
     highestViewChange: 5 as View,

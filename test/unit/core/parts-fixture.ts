@@ -59,7 +59,7 @@ export function orderingParts(self: number, shape: { readonly k?: number } = {})
   const config = configFor(self, shape)
   const outbox = new Outbox()
   const log = new SlotLog(seq(0), config.logWindow)
-  const table = new ClientTable(new Waiting())
+  const table = new ClientTable(new Waiting(outbox))
   const execution = new Execution({
     config,
     outbox,

@@ -2,7 +2,7 @@ import { beforeEach, expect, test } from 'vitest'
 import { requestNumber, type Seq, seq } from '../../../protocol/types.ts'
 import { Outbox } from '../../../replica/core/outbox.ts'
 import { PrimaryWatch } from '../../../replica/core/primary-watch.ts'
-import type { NamedRequest } from '../../../replica/core/waiting.ts'
+import type { UnorderedRequest } from '../../../replica/core/waiting.ts'
 import { configFor } from './parts-fixture.ts'
 
 const CONFIG = configFor(1)
@@ -16,7 +16,7 @@ const MINUTES_MS = 60_000
 let outbox: Outbox
 let watch: PrimaryWatch
 let last: Seq
-let awaited: NamedRequest | null
+let awaited: UnorderedRequest | null
 
 beforeEach(() => {
   outbox = new Outbox()
@@ -25,8 +25,8 @@ beforeEach(() => {
   awaited = null
 })
 
-function waitsFor(key: number | null): void {
-  awaited = key === null ? null : { key, number: requestNumber(1) }
+function waitsFor(key: number | null, sinceMs = outbox.nowMs): void {
+  awaited = key === null ? null : { key, number: requestNumber(1), sinceMs }
   watch.watch(awaited)
 }
 
@@ -75,6 +75,20 @@ test('[NC10] what is allowed follows the time that votes take here', () => {
 test('[NC10] a primary that orders each batch just before T is over is replaced within twenty', () => {
   order()
   expect(orderEach(T_MS - 1, 20)).toBe(14)
+})
+
+test('[NC10] a primary that orders often, but each request late, is replaced all the same', () => {
+  order()
+  let key = 0
+  const isReplaced = () => {
+    waitsFor(key, outbox.nowMs - 400)
+    key += 1
+    pass(100)
+    return watch.isTooSlow
+  }
+  const waits = Array.from({ length: 100 }, isReplaced)
+  // Three quarters of the time count.
+  expect(waits.indexOf(true)).toBeCloseTo(EXCESS_MS / 75, -1)
 })
 
 test('[NC10] a wait counts when it is over', () => {

@@ -3,10 +3,12 @@ import { requestNumber, seq } from '../../../protocol/types.ts'
 import { Waiting } from '../../../replica/core/waiting.ts'
 
 const number = requestNumber
+let clock: { nowMs: number }
 let waiting: Waiting
 
 beforeEach(() => {
-  waiting = new Waiting()
+  clock = { nowMs: 0 }
+  waiting = new Waiting(clock)
 })
 
 /** `key/number` of the oldest. */
@@ -74,4 +76,23 @@ test('[NC8] a request leaves when its lane executed it or a later one', () => {
   expect(oldest()).toBe('1/2')
   expect(waiting.executed(1, number(3))).toBe(true)
   expect(oldest()).toBeNull()
+})
+
+test('[NC10] what the primary did not order is timed since it came, since its batch was displaced, or since the view began', () => {
+  for (const key of [7, 3, 5]) {
+    clock.nowMs += 10
+    waiting.add(key, number(1))
+  }
+  expect(waiting.oldestUnordered()).toEqual({ key: 7, number: 1, sinceMs: 10 })
+  waiting.ordered(7, number(1), seq(1))
+  expect(waiting.oldestUnordered()).toMatchObject({ key: 3, sinceMs: 20 })
+  clock.nowMs = 100
+  waiting.displaced(7, number(1))
+  for (const key of [3, 5]) waiting.ordered(key, number(1), seq(2))
+  expect(waiting.oldestUnordered()).toMatchObject({ key: 7, sinceMs: 100 })
+  clock.nowMs = 200
+  waiting.unorder()
+  expect(waiting.oldestUnordered()).toMatchObject({ key: 7, sinceMs: 200 })
+  for (const key of [7, 3, 5]) waiting.executed(key, number(1))
+  expect(waiting.oldestUnordered()).toBeNull()
 })
