@@ -30,6 +30,8 @@ export async function makeTemporaryCluster(
      */
     readonly postgres?: readonly string[]
     readonly image?: string | undefined
+    /** Its replicas may lie, and can be told to. */
+    readonly allowByzantine?: boolean
     /** Segments that are cut off the vote logs are kept, so that a checker can replay all of them. */
     readonly archive?: boolean
     /** Asked at the end, where it is a function. */
@@ -37,16 +39,19 @@ export async function makeTemporaryCluster(
     readonly onEvent?: (event: LocalClusterEvent) => void
   },
 ): Promise<TemporaryCluster> {
-  const { name, replicas, accounts, checkpointInterval, image, keep = false } = choices
+  const { name, replicas, accounts, checkpointInterval, image, allowByzantine, keep = false } = choices
   const keeps = typeof keep === 'function' ? keep : () => keep
   const made = await makeTemporaryDirectory(scope, { name, replicas, keeps })
   const postgres = await databasesOn(choices.postgres ?? EMBEDDED, { scope, keeps })
-  await makeCluster(made.cluster, { replicas, accounts, checkpointInterval, postgres, image })
+  await makeCluster(made.cluster, { replicas, accounts, checkpointInterval, postgres, image, allowByzantine })
   const onEvent = (event: LocalClusterEvent) => {
     if (event.kind === 'ready') void made.noteHomes()
     choices.onEvent?.(event)
   }
-  const cluster = await LocalCluster.open(made.cluster, onEvent, { archive: choices.archive === true })
+  const cluster = await LocalCluster.open(made.cluster, onEvent, {
+    archive: choices.archive === true,
+    control: allowByzantine === true,
+  })
   scope.defer(() => cluster.stop())
   const isInMemory = (await statfs(made.directory)).type === TMPFS_MAGIC
   return { directory: made.cluster, cluster, isInMemory }

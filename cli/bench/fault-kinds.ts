@@ -1,2 +1,2 @@
-export const FAULTS = ['none', 'primary', 'backup'] as const
+export const FAULTS = ['none', 'primary', 'backup', 'liar'] as const
 export type BenchFault = (typeof FAULTS)[number]

@@ -6,7 +6,9 @@ import { connect } from '../../client/client.ts'
 import type { ClusterFiles } from '../../client/files.ts'
 import { inspectReplicas } from '../../client/inspect.ts'
 import type { ReplicaReport } from '../../protocol/inspection.ts'
+import { BEHAVIOUR_NAMES, formatBehaviours } from '../../replica/byzantine/behaviour.ts'
 import type { LocalCluster } from '../../replica/local-cluster.ts'
+import { readBehaviours } from '../byzantine.ts'
 import { claimKeys } from '../client-key.ts'
 import type { BenchOptions } from '../commands/bench.ts'
 import { EXIT, type ExitCode } from '../exit-code.ts'
@@ -20,6 +22,8 @@ const INSPECT_TIMEOUT_MS = 1_000
 /** How long after a kill the new primary's first commit is looked for, and how long a backup is down. */
 const LOOK_MS = 5_000
 const DOWN_MS = 10_000
+/** A view that a liar leads must end within this, or it goes on in it. */
+const ENOUGH_MS = 15_000
 const CAUGHT_UP_MS_MAX = 60_000
 const LOOK_AGAIN_MS = 20
 /** So close to the others a replica has caught up: what is under way at any moment. */
@@ -53,6 +57,14 @@ export type Round =
       readonly caughtUpMs: number
       readonly missedSeqs: number
     }
+  | {
+      readonly fault: 'liar'
+      readonly behaviours: string
+      /** Before; from its first lie to the next view, or for 15 s; while it went on. */
+      readonly throughputOps: readonly [number, number, number]
+      /** From its first lie, which it tells as the primary, to the next view; null: none within 15 s. */
+      readonly replacedMs: number | null
+    }
 
 type Bench = {
   readonly scope: Scope
@@ -64,15 +76,21 @@ type Bench = {
   readonly say: (line: string) => void
 }
 
-/** Load on a new cluster, and a kill -9 in each round. */
+/** Load on a new cluster, and in each round a kill -9, or a primary that begins to lie. */
 export async function benchFaults(
   scope: Scope,
   options: BenchOptions & { readonly fault: BenchFault },
 ): Promise<ExitCode> {
   const say = (line: string) => process.stderr.write(`${line}\n`)
   const { replicas, accounts, clients, concurrency, workload, seed, fault } = options
+  const plays = roundsOf(fault, options)
   say(`starting ${replicas} replicas with ${grouped(accounts)} accounts ...`)
-  const { cluster, directory } = await makeTemporaryCluster(scope, { name: 'bench', replicas, accounts })
+  const { cluster, directory } = await makeTemporaryCluster(scope, {
+    name: 'bench',
+    replicas,
+    accounts,
+    allowByzantine: fault === 'liar',
+  })
   await cluster.start()
   const keys = await claimKeys(directory, clients + 1)
   for (const key of keys) scope.defer(() => key.release())
@@ -92,10 +110,10 @@ export async function benchFaults(
   const bench: Bench = { scope, cluster, observer: observer.files, load, options, total: new Tally(), say }
   const viewBefore = highestView(await reports(bench))
   const rounds: Round[] = []
-  for (let round = 0; round < (fault === 'none' ? 1 : options.rounds); round++) {
-    const done = await ROUNDS[fault](bench)
-    say(`${round + 1}: ${JSON.stringify(done)}`)
+  for (const play of plays) {
+    const done = await play(bench)
     rounds.push(done)
+    say(`${rounds.length}: ${JSON.stringify(done)}`)
   }
   const explained = fault === 'primary' ? rounds.length : 0
   const result: FaultResult = {
@@ -105,13 +123,28 @@ export async function benchFaults(
     errors: bench.total.errors,
   }
   print(result, options.json === true)
-  return result.errors === 0 && result.viewsBeyondRounds <= 0 ? EXIT.pass : EXIT.fail
+  return result.errors === 0 && (fault === 'liar' || result.viewsBeyondRounds <= 0) ? EXIT.pass : EXIT.fail
 }
 
-const ROUNDS: Readonly<Record<BenchFault, (bench: Bench) => Promise<Round>>> = {
-  none: quiet,
-  primary: killPrimary,
-  backup: killBackup,
+type Play = (bench: Bench) => Promise<Round>
+
+function roundsOf(
+  fault: BenchFault,
+  { rounds, byzantine = BEHAVIOUR_NAMES, replicas }: BenchOptions,
+): Play[] {
+  const each = (play: Play): Play[] => Array.from({ length: rounds }, () => play)
+  switch (fault) {
+    case 'none':
+      return [quiet]
+    case 'primary':
+      return each(killPrimary)
+    case 'backup':
+      return each(killBackup)
+    case 'liar': {
+      const texts = byzantine.map((text) => formatBehaviours(readBehaviours(text, { replicas })))
+      return texts.flatMap((behaviours) => each((bench) => lie(bench, behaviours)))
+    }
+  }
 }
 
 async function quiet(bench: Bench): Promise<Round> {
@@ -166,6 +199,33 @@ async function killBackup(bench: Bench): Promise<Round> {
     throughputOps: [before.operationsPerSecond, down.operationsPerSecond, after.operationsPerSecond],
     caughtUpMs: Math.round(caughtUpMs),
     missedSeqs: missedTo - stoodAt,
+  }
+}
+
+async function lie(bench: Bench, behaviours: string): Promise<Round> {
+  const ms = bench.options.seconds * SECOND_MS
+  const before = await measureFor(bench, ms)
+  const all = await reports(bench)
+  const liar = primaryOf(all)
+  const view = highestView(all)
+  bench.load.cut()
+  const startedMs = performance.now()
+  await bench.cluster.control(liar, { kind: 'byzantine', behaviours })
+  let isReplaced = false
+  while (!isReplaced && performance.now() - startedMs < ENOUGH_MS) {
+    await delay(LOOK_AGAIN_MS, undefined, { signal: bench.scope.signal })
+    isReplaced = highestView(await reports(bench)) > view
+  }
+  const replacedMs = performance.now() - startedMs
+  const first = take(bench, replacedMs)
+  const lying = await measureFor(bench, ms)
+  await bench.cluster.control(liar, { kind: 'byzantine', behaviours: '' })
+  await untilCaughtUp(bench, liar)
+  return {
+    fault: 'liar',
+    behaviours,
+    throughputOps: [before.operationsPerSecond, first.operationsPerSecond, lying.operationsPerSecond],
+    replacedMs: isReplaced ? Math.round(replacedMs) : null,
   }
 }
 
@@ -239,9 +299,21 @@ function print(result: FaultResult, json: boolean): void {
         )
         break
       }
+      case 'liar': {
+        const [before, first, lying] = round.throughputOps
+        const share = (rate: number) => `${((100 * rate) / before).toFixed(0)} %`
+        const until =
+          round.replacedMs === null
+            ? `${share(first)} in ${ENOUGH_MS / SECOND_MS} s as the primary, which it remained`
+            : `${share(first)} until the next view, after ${(round.replacedMs / SECOND_MS).toFixed(1)} s`
+        out(
+          `${round.behaviours}: at ${grouped(before)} operations/s: ${until}; ${share(lying)} while it went on`,
+        )
+        break
+      }
     }
   }
-  out(
-    `views entered that no kill explains: ${result.viewsBeyondRounds}; calls without an answer: ${result.errors}`,
-  )
+  const views =
+    result.fault === 'liar' ? '' : `views entered that no kill explains: ${result.viewsBeyondRounds}; `
+  out(`${views}calls without an answer: ${result.errors}`)
 }

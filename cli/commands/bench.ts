@@ -3,6 +3,7 @@ import { WORKLOADS, type Workload } from '../../chaos/workload/operations.ts'
 import { examples, wholeNumber } from '../arguments.ts'
 import { type BenchFault, FAULTS } from '../bench/fault-kinds.ts'
 import type { ExitCode } from '../exit-code.ts'
+import { UsageError } from '../failure.ts'
 import { withScope } from '../scope.ts'
 
 export type BenchOptions = {
@@ -17,6 +18,8 @@ export type BenchOptions = {
   readonly seed: number
   readonly rate?: number
   readonly fault?: BenchFault
+  /** What the liars of --fault liar do, one after the other. */
+  readonly byzantine?: readonly string[]
   readonly rounds: number
   readonly micro?: boolean
   readonly state?: boolean
@@ -46,10 +49,11 @@ export function define(command: Command, exit: (code: ExitCode) => void): void {
     .option('--rate <ops>', 'operations per second at most', wholeNumber(1, 1_000_000))
     .option(
       '--fault <kind>',
-      `on a new cluster: ${FAULTS.join(', ')} (kill -9 of one replica in each round; none: views that change)`,
+      `on a new cluster: ${FAULTS.join(', ')} (kill -9 of one replica in each round; none: views that change; liar: the primary begins to lie)`,
       faultFrom,
     )
-    .option('--rounds <n>', 'of --state, --fault primary and --fault backup', wholeNumber(1, 1_000), 5)
+    .option('--byzantine <behaviours...>', 'of --fault liar, one after the other (default: each alone)')
+    .option('--rounds <n>', 'of --state and of each --fault but none', wholeNumber(1, 1_000), 5)
     .option('--micro', 'measure the primitives instead: sign, verify, seal, encode, one consensus round')
     .option(
       '--state',
@@ -66,6 +70,7 @@ export function define(command: Command, exit: (code: ExitCode) => void): void {
         'pbft bench --cluster .run/cluster --clients 4 --json',
         'pbft bench --fault primary --rounds 5 --seconds 5',
         'pbft bench --fault backup --rate 3000',
+        'pbft bench --fault liar --byzantine time "equivocation; dark(n3)" --rounds 1',
         'pbft bench --micro',
         'pbft bench --state --accounts 1000000 --changed 10000 --transferred 100000',
       )}
@@ -92,7 +97,8 @@ async function bench(given: Given): Promise<ExitCode> {
   if (given.micro === true) return (await import('../bench/micro.ts')).benchMicro(given)
   if (given.state === true) return (await import('../bench/state.ts')).benchState(given)
   const options: BenchOptions = { ...given, accounts: given.accounts ?? 10_000 }
-  const { fault } = options
+  const { fault, byzantine } = options
+  if (byzantine !== undefined && fault !== 'liar') throw new UsageError('--byzantine is of --fault liar')
   if (fault !== undefined) {
     const { benchFaults } = await import('../bench/faults.ts')
     return withScope((scope) => benchFaults(scope, { ...options, fault }))
