@@ -4,13 +4,13 @@ import type { Outbox } from './outbox.ts'
 import type { NamedRequest, UnorderedRequest } from './waiting.ts'
 
 /** Ordering a request may take so many times what the votes on a batch take here, */
-const VOTE_ROUNDS = 3
+const VOTE_ROUNDS = 2
 /** and this part of T's first length on top: clients repeat themselves no sooner, and processes pause. */
 const SLACK = 1 / 10
 /** So much of all time a primary may spend beyond that; */
-const EXCESS_SHARE = 1 / 4
-/** what is more adds up, to so many times T's first length at most: a busy machine that starts a process pauses for less. */
-const EXCESS_MAX = 8
+const EXCESS_SHARE = 1 / 10
+/** what is more adds up, to so many times T at first at most. Where a process starts on a busy machine less was measured. */
+const EXCESS_MAX = 4
 /** A view that ends with this part of it or more ends for being slow. */
 const SLOW_PART = 1 / 4
 /** A replica steps once in statusBusyMs at least. When it did not for so many of them, it stood still itself. */

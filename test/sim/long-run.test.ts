@@ -11,7 +11,7 @@ const MINUTES = Number(process.env.LONG_RUN_MINUTES ?? 2)
 const CLUSTER = { viewChangeTimeoutMs: 500, statusBusyMs: 20, batchOperationsMax: 500, inFlightMax: 4 }
 
 test('[NC8] [NC10] no view changes while the load changes and nothing is faulty', {
-  timeout: 600_000,
+  timeout: 60_000 + 30_000 * MINUTES,
 }, () => {
   const { given, done, happenings } = longRun({ seed: 1, minutes: MINUTES, load: 'changing' })
   expect(done).toBe(given)
