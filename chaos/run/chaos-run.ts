@@ -65,6 +65,9 @@ export class ChaosRun {
   readonly #incidents: string[] = []
   readonly #sampler: Sampler
   readonly #startedMs = performance.now()
+  readonly #broken = new AbortController()
+  /** Somebody broke the run off, or a replica ended by itself. */
+  readonly #signal: AbortSignal
   #load: RunLoad | undefined
   #liar: LyingLoad | undefined
   #phase: RunPhase = 'starting'
@@ -72,6 +75,7 @@ export class ChaosRun {
 
   constructor(options: RunOptions) {
     this.#options = options
+    this.#signal = AbortSignal.any([options.signal, this.#broken.signal])
     const paths = runPaths(options.directory)
     this.#history = new JsonLines(paths.history)
     this.#faultLines = new JsonLines(paths.faults)
@@ -91,6 +95,12 @@ export class ChaosRun {
   incident(what: string): void {
     this.#incidents.push(what)
     this.#options.say(`INCIDENT  ${what}`)
+  }
+
+  /** It stays down, and nobody becomes level with it: the run has failed, and is over. */
+  onReplicaEnded(id: number, lastWords: string): void {
+    this.incident(`replica ${id} ended by itself: ${lastWords}`)
+    this.#broken.abort()
   }
 
   async run(): Promise<RunRecord> {
@@ -165,13 +175,13 @@ export class ChaosRun {
 
   /** Until the plan has ended, or its time is over, or somebody breaks it off. */
   async #strike(): Promise<void> {
-    const { plan, cluster, seed, signal } = this.#options
+    const { plan, cluster, seed } = this.#options
     this.#phase = 'striking'
     const endMs = this.#elapsedMs + plan.seconds * 1_000
     const { incidents } = await runPlan(plan, {
       cluster,
       seed,
-      signal,
+      signal: this.#signal,
       nowMs: () => this.#elapsedMs,
       onFault: (event) => this.#onFault(event),
     })
@@ -192,6 +202,7 @@ export class ChaosRun {
   async #settle(): Promise<void> {
     const deadlineMs = this.#elapsedMs + SETTLE_MS_MAX
     while (this.#elapsedMs < deadlineMs) {
+      if (this.#broken.signal.aborted) return
       const reports = await this.#options.cluster.reports()
       if (areSettled(reports.values(), this.#options.cluster.replicas.length)) return
       await delay(LOOK_MS)
@@ -209,7 +220,7 @@ export class ChaosRun {
 
   async #wait(ms: number): Promise<void> {
     if (ms <= 0) return
-    await delay(ms, undefined, { signal: this.#options.signal }).catch(() => undefined)
+    await delay(ms, undefined, { signal: this.#signal }).catch(() => undefined)
   }
 
   #onFault(event: FaultEvent): void {

@@ -1,5 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { arch, cpus, platform, release, totalmem } from 'node:os'
+import type { LocalClusterEvent } from '../../replica/local-cluster.ts'
 import type { CheckReport } from '../check/check.ts'
 import { checkRun } from '../check/check-run.ts'
 import { dumpDatabase } from '../check/dump/dump-database.ts'
@@ -62,7 +63,10 @@ export async function conductRun(options: ConductOptions): Promise<RunResults> {
   await mkdir(directory, { recursive: true })
   await describeRun(options, startedAt)
   let run: ChaosRun | undefined
-  const cluster = await makeCluster(options, (what) => run?.incident(what))
+  const cluster = await makeCluster(options, (event) => {
+    if (event.kind !== 'died') return
+    run?.onReplicaEnded(event.replica, event.exit.lastWords || String(event.exit.signal))
+  })
   options.onCluster(cluster)
   say(`starting ${plan.cluster.replicas} replicas, each with a database of its own ...`)
   await cluster.start()
@@ -72,7 +76,10 @@ export async function conductRun(options: ConductOptions): Promise<RunResults> {
   const datagrams = cluster.network.counters()
   say('the load has ended: collecting rows and logs ...')
   for (const id of cluster.replicas) {
-    await dumpDatabase(cluster.database(id).url, replicaPaths(directory, id).database)
+    await dumpDatabase(cluster.database(id).url, replicaPaths(directory, id).database).catch((error) => {
+      // The server of a replica that ended by itself ended with it. What the others left is judged all the same.
+      run?.incident(`the rows of replica ${id} cannot be read: ${error.message}`)
+    })
   }
   await cluster.stop()
   await collectCluster(cluster.directory, { run: directory, replicas: cluster.replicas })
@@ -87,7 +94,7 @@ export async function conductRun(options: ConductOptions): Promise<RunResults> {
 
 const makeCluster = (
   { plan, seed, clusterDirectory, postgres }: ConductOptions,
-  onIncident: (what: string) => void,
+  onEvent: (event: LocalClusterEvent) => void,
 ): Promise<LiveCluster> => {
   const { hot, cold } = runAccounts(plan)
   const { replicas, checkpointInterval, viewChangeTimeoutMs, scrubIntervalMs } = plan.cluster
@@ -106,10 +113,7 @@ const makeCluster = (
       archive: true,
       traceMessages: true,
     },
-    (event) => {
-      if (event.kind !== 'died') return
-      onIncident(`replica ${event.replica} ended by itself: ${event.exit.lastWords || event.exit.signal}`)
-    },
+    onEvent,
   )
 }
 
