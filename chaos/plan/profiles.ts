@@ -65,21 +65,35 @@ export function profileText(
   return head + stringify(plan, { aliasDuplicateObjects: false })
 }
 
-/** A plan's file: f replicas, the primary among them, do all of `behaviours` for most of the time, over a lossy network. */
+/**
+ * A plan's file: f replicas, or as many as it says, the primary among them, do all of `behaviours` for most of the time,
+ * over a lossy network.
+ */
 export function liarsText(
   behaviours: string,
-  { seed, seconds, replicas }: { readonly seed: number; readonly seconds: number; readonly replicas: number },
+  choices: {
+    readonly seed: number
+    readonly seconds: number
+    readonly replicas: number
+    readonly liars?: number | undefined
+  },
 ): string {
+  const { seed, seconds, replicas } = choices
   const draw = new Draw(new Random(seed))
   const strikeSeconds = Math.round(seconds * STRIKING)
   const { f } = quorumOf(replicas)
+  const { liars = f } = choices
   const lie = { kind: 'ByzantineChaos', action: 'lie', behaviours, duration: `${strikeSeconds}s` }
-  const who = f === 1 ? { mode: 'primary' } : { mode: 'fixed', value: f, selector: { replicas: firstOf(f) } }
+  const who =
+    liars === 1
+      ? { mode: 'primary' }
+      : { mode: 'fixed', value: liars, selector: { replicas: firstOf(liars) } }
   const plan = {
     name: 'liars',
     seconds,
     strikeSeconds,
     allowByzantine: true,
+    ...(liars > f ? { beyondTolerance: true } : {}),
     cluster: { replicas },
     steps: [{ parallel: [lossyBackground(draw, strikeSeconds), { ...lie, ...who }] }],
   }

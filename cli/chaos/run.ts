@@ -75,10 +75,11 @@ const EXITS: Readonly<Record<RunResults['verdict'], ExitCode>> = {
 }
 
 async function planOf(file: string | undefined, options: ChaosOptions, seed: number): Promise<PlanSource> {
-  const { profile, byzantine, seconds, replicas } = options
+  const { profile, byzantine, seconds, replicas, liars } = options
   if ([file, profile, byzantine].filter((one) => one !== undefined).length > 1) {
     throw new UsageError('a plan file, --profile and --byzantine exclude each other: give one of them')
   }
+  if (liars !== undefined && byzantine === undefined) throw new UsageError('--liars is of --byzantine')
   if (file !== undefined) {
     const text = await readFile(file, 'utf8').catch((cause: NodeJS.ErrnoException) => {
       throw new UsageError(`${file}: cannot be read (${cause.code}). Give the path of a plan in YAML.`, {
@@ -88,7 +89,7 @@ async function planOf(file: string | undefined, options: ChaosOptions, seed: num
     const plan = parsePlan({ name: file, text }, { seconds, replicas })
     return { plan, text, words: [file] }
   }
-  const choices = { seed, seconds: seconds ?? SECONDS, replicas: replicas ?? REPLICAS }
+  const choices = { seed, seconds: seconds ?? SECONDS, replicas: replicas ?? REPLICAS, liars }
   if (byzantine !== undefined) return liarsPlan(byzantine, choices)
   const chosen = PROFILES.find((one) => one === (profile ?? 'mixed'))
   if (chosen === undefined) {
@@ -97,12 +98,25 @@ async function planOf(file: string | undefined, options: ChaosOptions, seed: num
   return profilePlan(chosen, choices)
 }
 
-type Choices = { readonly seed: number; readonly seconds: number; readonly replicas: number }
+type Choices = {
+  readonly seed: number
+  readonly seconds: number
+  readonly replicas: number
+  readonly liars?: number | undefined
+}
 
 function liarsPlan(byzantine: string, choices: Choices): PlanSource {
+  const { liars, replicas } = choices
+  if (liars !== undefined && liars > replicas) {
+    throw new UsageError(`--liars ${liars}: there are only ${replicas} replicas`)
+  }
   const behaviours = formatBehaviours(readBehaviours(byzantine, choices))
   const text = liarsText(behaviours, choices)
-  return { plan: parsePlan({ name: '--byzantine', text }), text, words: ['--byzantine', `"${behaviours}"`] }
+  return {
+    plan: parsePlan({ name: '--byzantine', text }),
+    text,
+    words: ['--byzantine', `"${behaviours}"`, ...(liars === undefined ? [] : ['--liars', `${liars}`])],
+  }
 }
 
 function profilePlan(profile: Profile, choices: Choices): PlanSource {

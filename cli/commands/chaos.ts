@@ -7,6 +7,7 @@ import { withScope } from '../scope.ts'
 export type ChaosOptions = {
   readonly profile?: string
   readonly byzantine?: string
+  readonly liars?: number
   readonly seed?: number
   readonly seconds?: number
   readonly replicas?: number
@@ -27,6 +28,11 @@ export function define(command: Command, exit: (code: ExitCode) => void): void {
     .option(
       '--byzantine <behaviours>',
       'instead of either: f replicas, the primary first, do this for most of the time',
+    )
+    .option(
+      '--liars <n>',
+      'of --byzantine, the first replicas; with more than f it must fail (default: f)',
+      wholeNumber(1, 31),
     )
     .option(
       '--seed <n>',
@@ -51,6 +57,7 @@ export function define(command: Command, exit: (code: ExitCode) => void): void {
         'pbft chaos run --profile mixed --seed 7 --replicas 7',
         'pbft chaos run plan.yaml --seed 3',
         'pbft chaos run --byzantine "equivocation; lying-replies" --seconds 30',
+        'pbft chaos run --byzantine "equivocation; two-faced" --liars 2',
         'pbft chaos run --profile partition --dry-run > plan.yaml',
       )}\n${EXPLANATION}`,
     )

@@ -25,6 +25,8 @@ test.each([
   ['no such profile', ['--profile', 'cash'], 'crash, primary, network'],
   ['too few replicas', ['--replicas', '3'], 'whole number from 4'],
   ['no such seed', ['--seed', '-1'], 'whole number'],
+  ['liars that do nothing', ['--liars', '2'], '--liars is of --byzantine'],
+  ['more liars than replicas', ['--byzantine', 'mute', '--liars', '5'], 'only 4 replicas'],
 ])('%s: said, nothing started, exit code 2', async (_, args, says) => {
   const { code, stderr } = await pbft(['chaos', 'run', ...args])
   expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining(says) })
@@ -80,6 +82,21 @@ steps:
     expect(await readFile(join(out, 'junit.xml'), 'utf8')).toContain('failures="0"')
     const { code, stdout } = await pbft(['check', '--run', out, '--json'])
     expect({ code, ...JSON.parse(stdout) }).toMatchObject({ code: 0, verdict: 'pass' })
+  },
+  RUN_MS_MAX,
+)
+
+test(
+  'one liar too many breaks agreement, and the run says so; exit code 1',
+  async () => {
+    const out = join(directory, 'liars')
+    const args = ['--byzantine', 'equivocation; two-faced', '--liars', '2', '--seconds', '20', '--out', out]
+    const { code, stdout } = await pbft(['chaos', 'run', ...args, '--json'])
+    const { verdict, check } = JSON.parse(stdout)
+    expect({ code, verdict }).toEqual({ code: 1, verdict: 'fail' })
+    expect(check.properties).toContainEqual(
+      expect.objectContaining({ property: 'agreement', verdict: 'fail' }),
+    )
   },
   RUN_MS_MAX,
 )
