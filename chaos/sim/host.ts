@@ -138,9 +138,8 @@ export abstract class Host {
   protected decoded(from: PrincipalId, bytes: Uint8Array): Message | null {
     const message = decodeMessage(bytes)
     if (!isMalformed(message)) return message
-    const { liars, lyingClients } = this.world.plan
-    const isLiar = liars.some(({ replica }) => replica === from)
-    if (!isLiar && !lyingClients.some(({ client }) => client === from)) {
+    const { liars, plan } = this.world
+    if (!liars.has(from) && !plan.lyingClients.some(({ client }) => client === from)) {
       throw new Violation('exception', `${from} is correct and sent: ${message.malformed}`)
     }
     this.world.happenings.count('malformed message')

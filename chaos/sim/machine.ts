@@ -25,7 +25,7 @@ export class Machine {
   readonly clock: Clock
   readonly behaviours: readonly Behaviour[]
   /** Null for a correct replica. It outlives the processes. */
-  readonly adversary: Adversary | null
+  adversary: Adversary | null = null
   readonly failpoints = new Failpoints()
   readonly failpointHook: FailpointHook
   readonly #world: World
@@ -56,21 +56,27 @@ export class Machine {
     this.disk = args.disk
     this.database = new Database(cast.genesis)
     this.clock = new Clock(queue, plan.processes.clockRates[args.replica])
-    const planned = plan.liars.find(({ replica }) => replica === args.replica)
-    this.behaviours = planned?.behaviours ?? []
-    this.adversary = planned === undefined ? null : this.#adversaryIn(args.world, args.sabotage)
     this.failpointHook = plan.faults.includes('failpoint')
       ? (point) => this.failpoints.pass(point)
       : undefined
     this.#checks = args.checks
     this.#sabotage = args.sabotage
+    const planned = plan.liars.find(({ replica }) => replica === args.replica)
+    this.behaviours = planned?.behaviours ?? []
+    if (planned !== undefined) this.corrupt()
   }
 
-  #adversaryIn({ cast, plan, random, happenings }: World, sabotage: Sabotage): Adversary {
+  /** While it is down: a process is correct, or a liar, for as long as it runs. */
+  corrupt(): void {
+    if (this.process !== null) throw new Error('a running replica is made a liar')
+    this.adversary ??= this.#adversaryIn(this.#world)
+  }
+
+  #adversaryIn({ cast, plan, random, happenings }: World): Adversary {
     const config = coreConfigOf(cast.genesis, plan, this.replica)
     const crypto = coreCryptoOf(cast, this.replica)
     const liar = { config, crypto, random: () => random.float() }
-    return counted(sabotage.liar?.(liar) ?? adversaryOf(this.behaviours, liar), () =>
+    return counted(this.#sabotage.liar?.(liar) ?? adversaryOf(this.behaviours, liar), () =>
       happenings.count('lie told'),
     )
   }

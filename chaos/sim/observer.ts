@@ -34,6 +34,10 @@ export class Observer {
     else if (message.type === 'reply') this.#count(`reply ${message.outcome.kind}`)
   }
 
+  onReceived(replica: ReplicaId, message: Message, from: PrincipalId): void {
+    this.#probe?.onReceived(replica, message, from)
+  }
+
   onObserved(
     replica: ReplicaId,
     what: Observation,

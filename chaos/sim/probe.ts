@@ -8,6 +8,8 @@ import type { Job } from './workload.ts'
 export type Probe = {
   /** Handed to the channel, once for each of `to`. */
   onSend(replica: ReplicaId, message: Message, to: readonly PrincipalId[]): void
+  /** Heard by a replica that runs, and handed to its core. */
+  onReceived(replica: ReplicaId, message: Message, from: PrincipalId): void
   onObserved(replica: ReplicaId, what: Observation): void
   /** A client makes this call for the first time. */
   onBegun(job: Job): void

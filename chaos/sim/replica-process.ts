@@ -235,6 +235,7 @@ export class ReplicaProcess extends Host {
       } else if (event.type === 'message') {
         const message = this.decoded(event.from, event.message)
         if (message === null || this.#machine.adversary?.hears(event.from, message) === false) continue
+        this.#observer.onReceived(this.replica, message, event.from)
         out.push({ type: 'message', from: event.from, message })
       } else this.world.happenings.count('lost by the channel', event.messages)
     }

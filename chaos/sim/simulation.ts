@@ -46,6 +46,7 @@ export class Simulation {
   /** When the last request was over, in simulated time; null: not yet. */
   completeMs: number | null = null
   readonly checks: Checks
+  readonly #liars: Set<number>
 
   constructor(args: {
     readonly plan: Plan
@@ -62,28 +63,28 @@ export class Simulation {
     const happenings = new Happenings()
     const network = new Network({ plan, queue, random, trace, happenings })
     const cast = castOf(plan, plan.realCrypto ? realSuite : fastSuite, random, args.customers)
-    this.world = { plan, cast, random, queue, network, trace, happenings }
+    const liars = new Set(plan.liars.map(({ replica }) => replica))
+    this.#liars = liars
+    this.world = { plan, cast, random, queue, network, trace, happenings, liars }
     const disks = cast.genesis.replicas.map(() => new Disk(random, sabotage.fsyncLies === true))
     const history = new HistoryCheck(cast.genesis, { happenings, authority: authorityOf(cast) })
     const isIdle = () => this.clients.outstanding === 0
-    const liars = new Set(plan.liars.map(({ replica }) => replica))
-    const promises = disks.map((disk, replica) =>
-      liars.has(replica) ? null : new PromiseCheck(replicaId(replica), disk),
-    )
+    const promises = disks.map((disk, replica) => new PromiseCheck(replicaId(replica), disk))
+    const { quorum } = quorumOf(plan.replicas)
     this.checks = {
       history,
-      promisesOf: (replica) => promises[replica] ?? null,
+      promisesOf: (replica) => (liars.has(replica) ? null : (promises[replica] ?? null)),
       views: new ViewCheck({
         replicas: plan.replicas,
         exempt: liars,
         isSigned: (certificate) => isSigned(certificate, cast),
       }),
       certified: new Certified({
-        quorum: quorumOf(plan.replicas).quorum,
+        quorum,
         checkpointInterval: plan.cluster.checkpointInterval,
       }),
       evidence: new EvidenceCheck({ cast, liars, happenings }),
-      answers: new AnswerCheck(history),
+      answers: new AnswerCheck(history, () => liars.size < quorum),
       observer: new Observer(this.world, isIdle, args.clients?.probe),
       isIdle,
     }
@@ -91,6 +92,12 @@ export class Simulation {
       (disk, replica) => new Machine({ world: this.world, replica, disk, checks: this.checks, sabotage }),
     )
     this.clients = new Clients(this.world, this.checks, args.clients)
+  }
+
+  /** This replica, which is down, lies from its next start on, by the sabotage's adversary. */
+  corrupt(replica: number): void {
+    this.#liars.add(replica)
+    this.machines[replica]?.corrupt()
   }
 
   /** @throws Violation */

@@ -18,4 +18,6 @@ export type World = {
   readonly network: Network
   readonly trace: Trace
   readonly happenings: Happenings
+  /** Replicas that lie, or did: nothing that they hold or say is checked any more. */
+  readonly liars: ReadonlySet<number>
 }

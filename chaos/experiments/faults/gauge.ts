@@ -42,6 +42,8 @@ export class Gauge implements Probe {
     this.messages.set(type, (this.messages.get(type) ?? 0) + to.length)
   }
 
+  onReceived(): void {}
+
   onObserved(replica: ReplicaId, what: Observation): void {
     if (what.kind === 'view-entered' && !this.#isLiar(replica))
       this.highestView = Math.max(this.highestView, what.view)

@@ -60,6 +60,8 @@ export class SimCluster {
   #probe(): Probe {
     return {
       onSend: (replica, message, to) => this.#onSend(replica, message, to),
+      onReceived: (replica, message, peer) =>
+        this.#note(replica, { atMs: this.nowMs, direction: 'received', peer, ...summaryOf(message) }),
       onObserved: (replica, what) => {
         if (what.kind !== 'view-change-started' && what.kind !== 'view-entered') return
         this.#note(replica, { atMs: this.nowMs, event: what.kind, view: what.view })

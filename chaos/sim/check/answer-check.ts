@@ -12,13 +12,16 @@ export type Floor = { readonly seq: number; readonly versions: ReadonlyMap<Accou
 /** [NC6] [NC7] What clients were told is what was executed, and never older than what somebody knew already. */
 export class AnswerCheck {
   readonly #history: HistoryCheck
+  readonly #isWitnessed: () => boolean
   /** The latest batch whose result somebody has. */
   #seq = 0
   /** The latest version of each row that somebody has seen. */
   readonly #versions = new Map<AccountId, number>()
 
-  constructor(history: HistoryCheck) {
+  /** @param isWitnessed among a quorum there is a correct replica; without, clients are told what liars like */
+  constructor(history: HistoryCheck, isWitnessed: () => boolean) {
     this.#history = history
+    this.#isWitnessed = isWitnessed
   }
 
   /** Whether a client was told anything yet. */
@@ -35,6 +38,7 @@ export class AnswerCheck {
 
   /** `reply` completed the certificate by which the client took `answer`. */
   onResults(reply: Reply, answer: Extract<Answer, { kind: 'results' | 'values' }>, floor: Floor): void {
+    if (!this.#isWitnessed()) return
     const agreed = this.#history.resultOf(reply)
     const name = `${reply.client}/${reply.lane}/${reply.number}`
     if (agreed === undefined || reply.outcome.kind !== 'executed' || agreed.digest !== reply.requestDigest) {
@@ -71,6 +75,7 @@ export class AnswerCheck {
 
   /** [NC7] Values that a quorum read returned: one state that existed, no older than what was known at its start. */
   onRead(values: readonly ReadValue[], floor: Floor): void {
+    if (!this.#isWitnessed()) return
     let from = 0
     let until = Number.POSITIVE_INFINITY
     for (const value of values) {
@@ -99,6 +104,7 @@ export class AnswerCheck {
   }
 
   onOutcome(name: RequestName, outcome: Extract<Answer, { kind: 'outcome' }>['outcome']): void {
+    if (!this.#isWitnessed()) return
     const request = { client: name.client, lane: laneNumber(name.lane), number: name.number }
     if (outcome.kind === 'not-executed') return this.#history.fence(request)
     if (outcome.kind === 'unknown') return

@@ -35,5 +35,7 @@ export function worldOf(
     queue: new EventQueue(),
     trace: new Trace(verbose),
     happenings: new Happenings(),
+    // A twin is two honest replicas of one name.
+    liars: new Set(),
   }
 }
