@@ -28,6 +28,13 @@ export type Judgement = {
   readonly properties: readonly PropertyReport[]
 }
 
+/** Where everybody lied. */
+export const NOBODY_CORRECT: Judgement = {
+  verdict: 'unknown',
+  summary: 'every replica lied: there is no correct one to judge',
+  properties: [],
+}
+
 export type SetEvidence = {
   readonly replicas: readonly ReplicaEvidence[]
   readonly judgement: Judgement

@@ -14,6 +14,8 @@ export type Told =
   | { readonly kind: 'balance'; readonly balance: bigint }
   /** Certain: nothing was sent, or it was a read that nobody answered. */
   | { readonly kind: 'not-executed'; readonly why: string }
+  /** The stage broke off, and nobody can tell. */
+  | { readonly kind: 'unknown'; readonly why: string }
   /** It was sent and not answered: the databases tell, or a later lookup. */
   | { readonly kind: 'unanswered'; readonly request: RequestPart }
 
@@ -22,6 +24,8 @@ export type Fate =
   | Exclude<Told, { readonly kind: 'unanswered' | 'executed' }>
   /** `isTold`: by its client; else by the databases of correct replicas. */
   | (Extract<Told, { readonly kind: 'executed' }> & { readonly isTold: boolean })
+  /** By the logs of correct replicas; the client's next request took the place of the answer in their databases. */
+  | { readonly kind: 'ordered'; readonly seq: number }
 
 export type TransactionRecord = {
   readonly transaction: Transaction
@@ -34,4 +38,4 @@ export type TransactionRecord = {
 
 /** Whether a client got an answer, be it a refusal. */
 export const isAnswered = ({ fate }: Pick<TransactionRecord, 'fate'>): boolean =>
-  fate.kind === 'executed' ? fate.isTold : fate.kind !== 'not-executed'
+  fate.kind === 'executed' ? fate.isTold : fate.kind === 'refused' || fate.kind === 'balance'

@@ -10,6 +10,7 @@ import {
   senderOf,
   type Transaction,
 } from './scenario.ts'
+import { executedAt } from './slots.ts'
 import type { Stage } from './stage.ts'
 import { toldOf } from './told.ts'
 
@@ -94,7 +95,7 @@ class Sending {
     const startedMs = this.#stage.nowMs()
     const told = await this.#stage.perform(transaction, this.#patienceMs)
     const elapsedMs = this.#stage.nowMs() - startedMs
-    const isInVain = told.kind === 'unanswered' || told.kind === 'not-executed'
+    const isInVain = told.kind !== 'executed' && told.kind !== 'refused' && told.kind !== 'balance'
     this.#patienceMs = isInVain ? patienceMs / LESS_PATIENCE : patienceMs
     this.#options.onTold?.(transaction, told)
     return { transaction, told, startedMs, elapsedMs }
@@ -113,6 +114,8 @@ export function fateOf(told: Told, { replicas }: Pick<SetEvidence, 'replicas'>):
     const found = toldOf(decodeResults(row.real.result)?.[offset])
     return found.kind === 'executed' ? { ...found, isTold: false } : found
   }
+  const seq = executedAt(digest, replicas)
+  if (seq !== undefined) return { kind: 'ordered', seq }
   return {
     kind: 'not-executed',
     why: 'no quorum answered, and it is in no database of a correct replica',

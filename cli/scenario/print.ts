@@ -14,7 +14,7 @@ export function headingOf({ number, live, byzantine, attacks }: ScenarioSet): st
   const liars =
     byzantine.length === 0
       ? ''
-      : `   byzantine ${describeReplicas(byzantine)}: ${attacks.length === 0 ? 'nothing' : describeAttacks(attacks)}`
+      : `   byzantine ${describeReplicas(byzantine)}: ${attacks.length === 0 ? 'no attack' : describeAttacks(attacks)}`
   return `set ${number}   live ${describeReplicas(live)}${liars}`
 }
 
@@ -30,9 +30,13 @@ export function resultLines(result: ScenarioResult): string[] {
     '',
     ...balanceLines(evidence.replicas),
     '',
-    ...(evidence.judgement.verdict === 'fail' ? [...propertyLines(evidence.judgement.properties), ''] : []),
+    ...(evidence.judgement.verdict === 'fail' && evidence.judgement.properties.length > 0
+      ? [...propertyLines(evidence.judgement.properties), '']
+      : []),
     `checker: ${evidence.judgement.verdict}: ${evidence.judgement.summary}`,
-    ...result.reasons.map((reason) => `  ${reason}`),
+    ...result.reasons
+      .filter((reason) => reason !== evidence.judgement.summary)
+      .map((reason) => `  ${reason}`),
     `set ${set.number}: ${result.verdict.toUpperCase()}`,
   ]
 }
@@ -56,6 +60,10 @@ function fateWords({ transaction, fate }: TransactionRecord): [string, string] {
       return ['balance', `${fate.balance}`]
     case 'not-executed':
       return ['not executed', fate.why]
+    case 'ordered':
+      return ['ordered', `seq ${fate.seq}; its client was not told what came of it`]
+    case 'unknown':
+      return ['not known', fate.why]
   }
 }
 

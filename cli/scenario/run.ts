@@ -5,7 +5,7 @@ import { ScenarioError } from '../../chaos/scenario/file/problem.ts'
 import { ScenarioCluster } from '../../chaos/scenario/real/cluster.ts'
 import { RealStage } from '../../chaos/scenario/real/real-stage.ts'
 import { type ScenarioResult, ScenarioRun } from '../../chaos/scenario/run-scenario.ts'
-import { REPLICAS, type Scenario, type ScenarioSet } from '../../chaos/scenario/scenario.ts'
+import { REPLICAS, type Scenario } from '../../chaos/scenario/scenario.ts'
 import { SimStage } from '../../chaos/scenario/sim/sim-stage.ts'
 import type { Stage, StageOptions } from '../../chaos/scenario/stage.ts'
 import type { ScenarioOptions } from '../commands/scenario.ts'
@@ -20,8 +20,7 @@ export async function runScenario(scope: Scope, file: string, options: ScenarioO
   const { nonInteractive = false, json = false, keepState = false, concurrent = false } = options
   const scenario = await readScenario(file)
   const say = (line: string) => void (json ? process.stderr : process.stdout).write(`${line}\n`)
-  const where = { runtime: options.runtime, sets: scenario.sets }
-  const stage = await openStage(scope, where, {
+  const stage = await openStage(scope, options.runtime, {
     keepState,
     onMessage: options.debug === true ? say : undefined,
   })
@@ -74,10 +73,10 @@ async function readScenario(file: string): Promise<Scenario> {
 
 async function openStage(
   scope: Scope,
-  { runtime, sets }: Pick<ScenarioOptions, 'runtime'> & { readonly sets: readonly ScenarioSet[] },
+  runtime: ScenarioOptions['runtime'],
   options: StageOptions,
 ): Promise<Stage> {
-  if (runtime === 'sim') return new SimStage(sets, options)
+  if (runtime === 'sim') return new SimStage(options)
   const place = await makeTemporaryDirectory(scope, {
     name: 'scenario',
     replicas: REPLICAS,

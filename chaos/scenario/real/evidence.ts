@@ -12,7 +12,7 @@ import type { DumpedDatabase } from '../../check/dump/dumped-database.ts'
 import type { PropertyVerdict } from '../../check/finding.ts'
 import { logsBelow } from '../../check/logs/log-sources.ts'
 import { readDump } from '../../check/run-sources.ts'
-import type { Judgement, ReplicaEvidence } from '../evidence.ts'
+import { type Judgement, NOBODY_CORRECT, type ReplicaEvidence } from '../evidence.ts'
 import { OPENING_BALANCE, type Role } from '../scenario.ts'
 
 /** Where what is judged of one replica lies. */
@@ -91,6 +91,7 @@ export async function judge(
   by: { readonly genesis: Genesis; readonly history: string; readonly liars: ReadonlySet<number> },
 ): Promise<Judgement> {
   const correct = gathered.filter(({ remains }) => !by.liars.has(remains.replica))
+  if (correct.length === 0) return NOBODY_CORRECT
   const logs = await Promise.all(correct.map(({ remains }) => logsBelow(remains.bundle, remains.replica)))
   const report = await check({
     genesis: by.genesis,

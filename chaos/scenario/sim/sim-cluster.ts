@@ -35,15 +35,13 @@ export class SimCluster {
   readonly #onMessage: (replica: number, line: TraceLine) => void
   readonly #customers = new Map<string, Customer>()
 
-  /** @param liars who lies in any set: nothing of theirs is checked */
-  constructor(liars: readonly number[], onMessage: (replica: number, line: TraceLine) => void) {
+  constructor(onMessage: (replica: number, line: TraceLine) => void) {
     this.#onMessage = onMessage
     const quiet = quietPlan({ replicas: REPLICAS, clients: 0, requests: 0 })
     this.simulation = new Simulation({
       plan: {
         ...quiet,
         cluster: { ...quiet.cluster, checkpointInterval: CHECKPOINT_INTERVAL },
-        liars: liars.map((replica) => ({ replica, behaviours: [] })),
       },
       random: new Random(SEED),
       verbose: false,
@@ -86,7 +84,10 @@ export class SimCluster {
     return this.simulation.world.queue.nowUs / 1_000
   }
 
-  /** Who is live runs and who is not does not; these lie. */
+  /**
+   * Who is live runs and who is not does not; these lie. Who lies for the first time starts anew: nothing of what it does
+   * from then on is checked.
+   */
   arrange({
     live,
     liars,
@@ -96,11 +97,14 @@ export class SimCluster {
     readonly liars: readonly number[]
     readonly attacks: string
   }): void {
-    for (const machine of this.simulation.machines) {
-      if (live.includes(machine.replica)) machine.start()
-      else machine.kill()
+    const { machines, world } = this.simulation
+    for (const machine of machines) {
+      const isNewLiar = liars.includes(machine.replica) && !world.liars.has(machine.replica)
+      if (isNewLiar || !live.includes(machine.replica)) machine.kill()
+      if (isNewLiar) this.simulation.corrupt(machine.replica)
     }
     this.#adversaries.lie(liars, attacks)
+    for (const machine of machines) if (live.includes(machine.replica)) machine.start()
     this.simulation.runUntil(() => false, this.nowMs + CONNECT_MS)
   }
 

@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Machine } from '../../sim/machine.ts'
 import { Violation } from '../../sim/violation.ts'
-import type { Judgement, ReplicaEvidence, SetEvidence } from '../evidence.ts'
+import { type Judgement, NOBODY_CORRECT, type ReplicaEvidence, type SetEvidence } from '../evidence.ts'
 import { describeTraceLine, isWorthSaying } from '../inspect/log.ts'
 import type { Told } from '../outcome.ts'
 import {
@@ -22,8 +22,6 @@ const CALM_MS_MAX = 3_000
 /** Sets in the deterministic simulator: equal files give equal runs, to the microsecond. */
 export class SimStage implements Stage {
   readonly #options: StageOptions
-  /** Of all sets, when the state is kept: what a liar holds is checked in none of them. */
-  readonly #liars: readonly number[]
   #cluster: SimCluster | undefined
   /** What the simulation's checks found: it does not go on behind that. */
   #violation: Violation | undefined
@@ -31,9 +29,8 @@ export class SimStage implements Stage {
   readonly #calls = new Set<(told: Told) => void>()
   #isDriving = false
 
-  constructor(sets: readonly ScenarioSet[], options: StageOptions) {
+  constructor(options: StageOptions) {
     this.#options = options
-    this.#liars = options.keepState ? [...new Set(sets.flatMap(({ byzantine }) => byzantine))] : []
   }
 
   nowMs(): number {
@@ -48,7 +45,7 @@ export class SimStage implements Stage {
   async begin({ live, byzantine, attacks }: ScenarioSet): Promise<void> {
     if (this.#cluster === undefined || !this.#options.keepState) {
       this.#violation = undefined
-      this.#cluster = new SimCluster(this.#options.keepState ? this.#liars : byzantine, (replica, line) => {
+      this.#cluster = new SimCluster((replica, line) => {
         if (!isWorthSaying(line)) return
         const seconds = (line.atMs / 1_000).toFixed(3).padStart(8)
         this.#options.onMessage?.(`${seconds} s  ${nameOf(replica)} ${describeTraceLine(line)}`)
@@ -70,16 +67,16 @@ export class SimStage implements Stage {
     return promise
   }
 
-  /** Runs events while somebody waits; after each answer whoever got it may go on before time does. */
+  /** Runs events while somebody waits; whoever may call now, or got an answer, does so before time goes on. */
   async #drive(): Promise<void> {
     if (this.#isDriving) return
     this.#isDriving = true
     while (this.#calls.size > 0) {
+      await nextTurn()
       const waiting = this.#calls.size
       this.#guarded(() =>
         this.#current.simulation.runUntil(() => this.#calls.size < waiting, Number.POSITIVE_INFINITY),
       )
-      await nextTurn()
     }
     this.#isDriving = false
   }
@@ -93,8 +90,7 @@ export class SimStage implements Stage {
       this.#violation = error
     }
     if (this.#violation === undefined) return
-    for (const answer of this.#calls)
-      answer({ kind: 'not-executed', why: 'the simulation ended at a violation' })
+    for (const answer of this.#calls) answer({ kind: 'unknown', why: 'the simulation ended at a violation' })
   }
 
   async end(set: ScenarioSet, { expectsLevel }: { readonly expectsLevel: boolean }): Promise<SetEvidence> {
@@ -112,7 +108,7 @@ export class SimStage implements Stage {
       replicas: simulation.machines.map((machine) =>
         evidenceOf(machine, set, messages[machine.replica] ?? []),
       ),
-      judgement: this.#judge(correct),
+      judgement: this.#judge(),
       behind: expectsLevel ? behind().map(({ replica }) => replica) : [],
       incidents: [],
     }
@@ -123,23 +119,27 @@ export class SimStage implements Stage {
     return database.store.position.lastExecuted === furthest
   }
 
-  #judge(correct: readonly Machine[]): Judgement {
+  /** Of those that never lied since the state was fresh. */
+  #judge(): Judgement {
     const { simulation } = this.#current
     if (this.#violation !== undefined) {
       const { kind, message } = this.#violation
       return { verdict: 'fail', summary: `${kind}: ${message}`, properties: [] }
     }
-    const highest = correct.filter(
-      ({ database }) => database.store.position.lastExecuted === simulation.height,
-    )
+    const honest = simulation.machines.filter(({ replica }) => !simulation.world.liars.has(replica))
+    if (honest.length === 0) return NOBODY_CORRECT
+    const { height } = simulation
+    const highest = honest.filter(({ database }) => database.store.position.lastExecuted === height)
     const unlike = simulation.unlikeModel(highest)
     if (unlike !== undefined) {
       const summary = `the rows of ${nameOf(unlike.replica)} differ from those that the agreed batches make`
       return { verdict: 'fail', summary, properties: [] }
     }
+    const rows = describeReplicas(highest.map(({ replica }) => replica))
     const summary =
-      `every check held behind every event, and the rows of ${describeReplicas(highest.map(({ replica }) => replica))} ` +
-      `are those that ${simulation.height} agreed batches make`
+      height === 0
+        ? 'every check held behind every event; nothing was executed, and every database holds what it was opened with'
+        : `every check held behind every event, and the rows of ${rows} are those that the agreed batches up to seq ${height} make`
     return { verdict: 'pass', summary, properties: [] }
   }
 
