@@ -6,10 +6,12 @@ import { type ClientError, IndeterminateError, RefusedError } from './errors.ts'
 
 type Refusal = OperationResult & { kind: 'refused' }
 
-/** Columns as wide as their widest cell; numbers to the right. */
+/** Columns as wide as their widest cell; numbers, and cells without one, to the right. */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const widths = head.map((cell, i) => Math.max(cell.length, ...rows.map((row) => row[i]?.length ?? 0)))
-  const isNumeric = head.map((_, i) => rows.length > 0 && rows.every((row) => /^-?\d+$/.test(row[i] ?? '')))
+  const isNumeric = head.map(
+    (_, i) => rows.length > 0 && rows.every((row) => /^(-?\d+(\.\d+)?)?$/.test(row[i] ?? '')),
+  )
   const lineOf = (row: readonly string[]) =>
     row
       .map((cell, i) => (isNumeric[i] ? cell.padStart(widths[i] ?? 0) : cell.padEnd(widths[i] ?? 0)))
