@@ -2,9 +2,11 @@ import { balanceLines } from '../../chaos/scenario/inspect/balances.ts'
 import { isAnswered, type TransactionRecord } from '../../chaos/scenario/outcome.ts'
 import type { ScenarioResult } from '../../chaos/scenario/run-scenario.ts'
 import {
+  CLIENTS,
   describeAttacks,
   describeReplicas,
   describeTransaction,
+  nameOf,
   type ScenarioSet,
 } from '../../chaos/scenario/scenario.ts'
 import { table } from '../../client/format.ts'
@@ -73,15 +75,15 @@ export function jsonOf(result: ScenarioResult): unknown {
   const { judgement, replicas } = evidence
   return {
     number: set.number,
-    live: set.live.map((id) => id + 1),
-    byzantine: set.byzantine.map((id) => id + 1),
+    live: set.live.map(nameOf),
+    byzantine: set.byzantine.map(nameOf),
     attacks: describeAttacks(set.attacks),
     verdict,
     reasons,
     elapsedMs: Math.round(elapsedMs),
     transactions: records.map(({ transaction, elapsedMs, fate }) => ({
       transaction: describeTransaction(transaction),
-      elapsedMs,
+      elapsedMs: Math.round(elapsedMs * 1_000) / 1_000,
       ...fate,
     })),
     late: late.map(({ transaction, ...rest }) => ({
@@ -90,11 +92,14 @@ export function jsonOf(result: ScenarioResult): unknown {
     })),
     check: { verdict: judgement.verdict, summary: judgement.summary, properties: judgement.properties },
     replicas: replicas.map(({ replica, role, lastExecuted, chain, balances }) => ({
-      replica: `n${replica + 1}`,
+      replica: nameOf(replica),
       role,
       lastExecuted,
       chain,
-      balances: balances === null ? null : Object.fromEntries(balances),
+      balances:
+        balances === null
+          ? null
+          : Object.fromEntries(CLIENTS.map((name) => [name, balances.get(name) ?? null])),
     })),
   }
 }

@@ -11,6 +11,8 @@ export class Prompt {
   readonly #waiting: string[] = []
   #wanted: ((line: string | undefined) => void) | undefined
   #isOpen = true
+  /** By us, and not by the end of the input. */
+  #isAbandoned = false
 
   constructor(input: NodeJS.ReadableStream, output: NodeJS.WritableStream) {
     this.#output = output
@@ -51,7 +53,7 @@ export class Prompt {
   async afterSet(result: SetResult): Promise<'next' | 'quit'> {
     for (;;) {
       const line = await this.#ask(PROMPT)
-      if (line === undefined) return 'next'
+      if (line === undefined) return this.#isAbandoned ? 'quit' : 'next'
       const outcome = await this.#answered(runCommand(line, result))
       if (outcome !== undefined) return outcome
     }
@@ -69,7 +71,9 @@ export class Prompt {
     }
   }
 
+  /** Nobody is asked any more, and no set follows. */
   close(): void {
+    this.#isAbandoned = true
     this.#lines.close()
   }
 }

@@ -33,18 +33,29 @@ export async function runScenario(scope: Scope, file: string, options: ScenarioO
   })
   const results: ScenarioResult[] = []
   for (const [index, set] of run.sets.entries()) {
+    scope.signal.throwIfAborted()
     say(`${index === 0 ? '' : '\n'}${headingOf(set)}`)
     const result = await run.run(set)
+    // Whoever interrupts is told no more: what the set ran on may be gone.
+    scope.signal.throwIfAborted()
     results.push(result)
     for (const line of resultLines(result)) say(line)
     if (prompt !== undefined && (await prompt.afterSet(result)) === 'quit') break
   }
+  scope.signal.throwIfAborted()
   const left = run.sets.length - results.length
   const code = exitOf(results, left)
   const passed = results.filter(({ verdict }) => verdict === 'pass').length
   say(`\n${passed} of ${run.sets.length} sets passed${left > 0 ? `, ${left} not run` : ''}`)
   if (json) {
-    const document = { file, runtime: options.runtime, keepState, sets: results.map(jsonOf) }
+    const document = {
+      file,
+      runtime: options.runtime,
+      keepState,
+      concurrent,
+      left,
+      sets: results.map(jsonOf),
+    }
     process.stdout.write(`${JSON.stringify(document, withoutBigints)}\n`)
   }
   return code
