@@ -15,13 +15,13 @@ export type Outcome =
   | { readonly kind: 'next' | 'quit' }
 
 /** By number, for those who know them so: `1.3` is `log n3`. */
-const BY_NUMBER = ['log', 'db', 'status', 'views', 'perf'] as const
+const BY_NUMBER = ['log', 'status', 'db', 'views', 'perf'] as const
 export const COMMAND_WORDS = [...BY_NUMBER, 'help', 'next', 'quit'] as const
 
 export const HELP = [
   'log <id>                     1.<id>   the vote log of a replica, and its messages',
-  'db [id]                      2.<id>   balances, of one replica or all',
-  'status <seq|request> [id]    3.<id>   how far it got at each replica: PP, P, C, E, X; asks when bare, empty is all',
+  'status <seq|request> [id]    2.<id>   how far it got at each replica: PP, P, C, E, X; asks when bare, empty is all',
+  'db [id]                      3.<id>   balances, of one replica or all',
   'views                        4        every NEW-VIEW with its O',
   'perf [id]                    5.<id>   throughput and latency',
   'next                                  the next set (an empty line, too)',
@@ -68,7 +68,7 @@ function spelledOut(typed: string, rest: string): { readonly word: string; reado
   const [, number, id = ''] = /^([1-5])(?:\.(\w*))?$/.exec(typed) ?? []
   if (number !== undefined) {
     const word = BY_NUMBER[Number(number) - 1] ?? ''
-    // Of `3.2` the id is the replica; what about is asked for, unless it follows.
+    // Of `2.3` the id is the replica; what about is asked for, unless it follows.
     const replica = /^\d/.test(id) ? `n${id}` : id
     return { word, argument: `${rest} ${replica}`.trim() }
   }

@@ -12,7 +12,7 @@ export const senderName = (client: number): string => CLIENTS[client - CLIENT_ID
 
 /** What a batch orders, for people: transactions as files have them. */
 export function describeBatch(batch: Batch | undefined): string {
-  if (batch === undefined) return 'a batch that this replica lacks'
+  if (batch === undefined) return 'a batch that is in none of these logs'
   if (batch.requests.length === 0) return 'null'
   return batch.requests
     .map(({ client, operations }) => operations.map((one) => describeOperation(one, client)).join(' '))

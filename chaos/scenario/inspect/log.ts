@@ -10,17 +10,43 @@ const MESSAGES_SHOWN = 200
 /** A replica's vote log, record by record, and the messages that it sent and received. */
 export function logLines({ replica, role, lastExecuted, records, messages }: ReplicaEvidence): string[] {
   const [firstMs = 0] = messages.map(({ atMs }) => atMs)
-  const shown = messages.slice(-MESSAGES_SHOWN)
-  const more = messages.length - shown.length
+  const telling = messages.filter((line) => 'event' in line || line.type !== 'status')
+  const lines = messageLines(telling, firstMs)
+  const shown = lines.slice(-MESSAGES_SHOWN)
+  const left = shown.length < lines.length ? `, the last ${shown.length} lines` : ''
   return [
     `${nameOf(replica)} (${role}), executed up to seq ${lastExecuted}`,
     'its vote log:',
     ...(records.length === 0 ? ['  empty'] : records.map((record) => `  ${describeRecord(record)}`)),
-    `its messages: ${messages.length}${more > 0 ? `, the last ${shown.length} of them` : ''}`,
-    ...shown.map(
-      (line) => `  ${((line.atMs - firstMs) / 1_000).toFixed(3).padStart(8)} s  ${describeTraceLine(line)}`,
-    ),
+    `its messages: ${messages.length}, of which ${messages.length - telling.length} are STATUS${left}`,
+    ...shown,
   ]
+}
+
+/** What was sent to several at once is one line. */
+function messageLines(messages: readonly TraceLine[], firstMs: number): string[] {
+  const groups: { readonly line: TraceLine; readonly peers: number[] }[] = []
+  for (const line of messages) {
+    const last = groups.at(-1)
+    if (last !== undefined && isSameSent(last.line, line)) last.peers.push(line.peer)
+    else groups.push({ line, peers: 'event' in line ? [] : [line.peer] })
+  }
+  return groups.map(({ line, peers }) => {
+    const seconds = ((line.atMs - firstMs) / 1_000).toFixed(3).padStart(8)
+    return `  ${seconds} s  ${describeTraceLine(line, peers)}`
+  })
+}
+
+type MessageLine = Exclude<TraceLine, { readonly event: string }>
+
+function isSameSent(first: TraceLine, line: TraceLine): line is MessageLine {
+  if ('event' in first || 'event' in line) return false
+  return (
+    first.atMs === line.atMs &&
+    first.direction === 'sent' &&
+    line.direction === 'sent' &&
+    describeMessage(first) === describeMessage(line)
+  )
 }
 
 export function describeRecord(record: VoteRecord): string {
@@ -65,15 +91,20 @@ export const peerName = (peer: number): string => (peer < REPLICAS ? nameOf(peer
 export const isWorthSaying = (line: TraceLine): boolean =>
   'event' in line || (line.type !== 'status' && (line.direction === 'sent' || line.peer >= REPLICAS))
 
-export function describeTraceLine(line: TraceLine): string {
+/** @param peers whom it went to, when these are several */
+export function describeTraceLine(line: TraceLine, peers?: readonly number[]): string {
   if ('event' in line) {
     return line.event === 'full' ? 'no more is written: the file is full' : `${line.event} ${line.view}`
   }
-  const { direction, peer, type, view, seq, digest } = line
-  const about = [
+  const names = (peers ?? [line.peer]).map(peerName).join(', ')
+  return `${line.direction === 'sent' ? '->' : '<-'} ${names}  ${describeMessage(line)}`
+}
+
+function describeMessage({ type, view, seq, digest }: MessageLine): string {
+  return [
+    type.toUpperCase(),
     ...(view === undefined ? [] : [`view ${view}`]),
     ...(seq === undefined ? [] : [`seq ${seq}`]),
     ...(digest === undefined ? [] : [digest]),
-  ]
-  return `${direction === 'sent' ? '->' : '<-'} ${peerName(peer)}  ${type.toUpperCase()} ${about.join(' ')}`.trimEnd()
+  ].join(' ')
 }

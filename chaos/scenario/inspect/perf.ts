@@ -22,11 +22,13 @@ export function perfLines(
     ...(answered.length === 0
       ? []
       : [
+          '',
           table(
             ['client', 'answered', 'mean ms', 'median ms', 'p95 ms', 'max ms'],
             [['all', ...latencies(answered)], ...bySender.map(([name, own]) => [name, ...latencies(own)])],
           ),
         ]),
+    '',
     table(
       ['replica', 'executed', 'committed', 'views entered', 'sent', 'received'],
       replicas.map(replicaRow),

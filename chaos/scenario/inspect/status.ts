@@ -42,16 +42,18 @@ export function statusLines(query: StatusQuery, replicas: readonly ReplicaEviden
   const rows = seqs.map((seq) => [
     `${seq}`,
     ...replicas.map((replica) => stateOf(seq, logs.get(replica)?.get(seq), replica)),
-    describeBatch(
-      slotsAt(seq)
-        .map(batchAt)
-        .find((batch) => batch !== undefined),
-    ),
+    batchOf(slotsAt(seq)),
   ])
   return [
     table(['seq', ...replicas.map(({ replica }) => nameOf(replica)), 'batch'], rows),
     'PP pre-prepared, P prepared, C committed, E executed, X none of them',
   ]
+}
+
+/** As anybody who has it knows it. */
+function batchOf(slots: readonly Slot[]): string {
+  if (slots.length === 0) return '-'
+  return describeBatch(slots.map(batchAt).find((batch) => batch !== undefined))
 }
 
 function isMeant({ batches }: Slot, query: StatusQuery): boolean {
