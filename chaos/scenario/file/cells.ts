@@ -34,8 +34,8 @@ export function numberFrom(field: Field, problems: Problems): number | undefined
 export function transactionFrom(field: Field, problems: Problems): Transaction | undefined {
   const tokens = new Tokens(field)
   const fail = ({ text, at }: Token, expected: string) => {
-    const whole = text === '' ? `which ends after ${found(field.text)}` : `not ${found(text)}`
-    problems.add(at, `${TRANSACTION}: expected ${expected}, ${whole}`)
+    const instead = text === '' ? ` behind ${found(field.text)}` : `, not ${found(text)}`
+    problems.add(at, `${TRANSACTION}: expected ${expected}${instead}`)
     return undefined
   }
   if (tokens.isEmpty) {

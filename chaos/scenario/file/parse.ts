@@ -1,4 +1,11 @@
-import { nameOf, type Place, type Scenario, type ScenarioSet, type Transaction } from '../scenario.ts'
+import {
+  type Attack,
+  nameOf,
+  type Place,
+  type Scenario,
+  type ScenarioSet,
+  type Transaction,
+} from '../scenario.ts'
 import {
   attacksFrom,
   numberFrom,
@@ -35,6 +42,16 @@ export function parseScenario({ name, text }: { readonly name: string; readonly 
   }
   if (problems.all.length > 0) throw new ScenarioError(name, problems.all)
   return { name, sets }
+}
+
+/** Each attack once, at all its targets: what is done to a message twice may undo itself. */
+function merged(attacks: readonly Attack[]): Attack[] {
+  return [...Map.groupBy(attacks, ({ name }) => name).values()].flatMap(([first, ...more]): Attack[] => {
+    if (first === undefined) return []
+    if (!('targets' in first)) return [first]
+    const targets = [first, ...more].flatMap((attack) => ('targets' in attack ? attack.targets : []))
+    return [{ ...first, targets: [...new Set(targets)] }]
+  })
 }
 
 type OpenSet = Omit<ScenarioSet, 'transactions'> & { readonly transactions: Transaction[] }
@@ -97,7 +114,7 @@ class SetReader {
       transactions: [],
       live: live.map(({ replica }) => replica).sort((a, b) => a - b),
       byzantine: byzantine.map(({ replica }) => replica).sort((a, b) => a - b),
-      attacks: attacks.map(({ attack }) => attack),
+      attacks: merged(attacks.map(({ attack }) => attack)),
     }
     this.#sets.push(this.#open)
   }

@@ -65,6 +65,11 @@ test.each<[string, (text: string) => string]>([
   expect(parse(change(EXAMPLE))).toEqual(WANTED)
 })
 
+test('an attack that stands there twice is one, at all who are named', () => {
+  const [set] = parse(`${HEADER}\n1,(A),${ALL},[n1],"[dark(n6); sign; dark(n7, n6); sign]"\n`)
+  expect(set?.attacks).toEqual([{ name: 'dark', targets: [5, 6] }, { name: 'sign' }])
+})
+
 test('columns in another order are found by the header', () => {
   const text = `Attack,Live,Transactions,Byzantine,Set Number\n[sign],"n1,n2",(A),n2,3\n`
   expect(parse(text)).toEqual([
@@ -119,7 +124,11 @@ test.each([
     '1,"A, C, 5",[n1],,',
     's.csv:2:4: a transfer (SENDER, RECEIVER, AMOUNT) or a read (CLIENT): expected "("',
   ],
-  ['an open bracket', '1,"(A, C, 5",[n1],,', 's.csv:2:12: a transfer'],
+  [
+    'an open bracket',
+    '1,"(A, C, 5",[n1],,',
+    's.csv:2:12: a transfer (SENDER, RECEIVER, AMOUNT) or a read (CLIENT): expected ")" behind "(A, C, 5"',
+  ],
   [
     'no amount',
     '1,"(A, C)",[n1],,',
@@ -208,8 +217,10 @@ test('any text is read, or refused with a place', () => {
   )
 })
 
+const docs = (path: string) => join(import.meta.dirname, '../../../docs', path)
+
 test('the file in docs has every attack', () => {
-  const name = join(import.meta.dirname, '../../../docs/scenarios/attacks.csv')
+  const name = docs('scenarios/attacks.csv')
   const { sets } = parseScenario({ name, text: readFileSync(name, 'utf8') })
   const names = new Set(sets.flatMap(({ attacks }) => attacks.map((attack) => attack.name)))
   expect([...names].sort()).toEqual([...ATTACK_NAMES].sort())
