@@ -5,6 +5,7 @@ import { expect, test } from 'vitest'
 import { parseScenario } from '../../../chaos/scenario/file/parse.ts'
 import { ScenarioError } from '../../../chaos/scenario/file/problem.ts'
 import { ATTACK_NAMES } from '../../../chaos/scenario/scenario.ts'
+import { COMMAND_WORDS } from '../../../cli/scenario/commands.ts'
 
 const HEADER = 'Set Number,Transactions,Live,Byzantine,Attack'
 const ALL = '"[n1, n2, n3, n4, n5, n6, n7]"'
@@ -224,4 +225,12 @@ test('the file in docs has every attack', () => {
   const { sets } = parseScenario({ name, text: readFileSync(name, 'utf8') })
   const names = new Set(sets.flatMap(({ attacks }) => attacks.map((attack) => attack.name)))
   expect([...names].sort()).toEqual([...ATTACK_NAMES].sort())
+})
+
+test('docs/scenarios.md: its example can be played, and it lists the attacks and commands that there are', () => {
+  const page = readFileSync(docs('scenarios.md'), 'utf8')
+  const [example = ''] = [...page.matchAll(/^```csv\n([\s\S]*?)^```$/gm)].map((match) => match[1])
+  expect(parse(example)).toHaveLength(2)
+  const listed = [...page.matchAll(/^\| `(\w+)[^`]*` \|/gm)].map(([, name = '']) => name)
+  expect(listed.toSorted()).toEqual([...ATTACK_NAMES, ...COMMAND_WORDS].toSorted())
 })
