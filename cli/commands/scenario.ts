@@ -37,11 +37,11 @@ export function define(command: Command, exit: (code: ExitCode) => void): void {
     .addHelpText(
       'after',
       `${examples(
-        'pbft scenario run attacks.csv',
-        'pbft scenario run attacks.csv --non-interactive',
-        'pbft scenario run attacks.csv --runtime sim --debug',
-        'pbft scenario run attacks.csv --keep-state --concurrent',
-        "printf 'views\\nstatus\\n\\nnext\\n' | pbft scenario run attacks.csv",
+        'pbft scenario run docs/scenarios/attacks.csv',
+        'pbft scenario run docs/scenarios/attacks.csv --non-interactive',
+        'pbft scenario run docs/scenarios/attacks.csv --runtime sim --debug',
+        'pbft scenario run docs/scenarios/attacks.csv --keep-state --concurrent',
+        "printf 'views\\nstatus\\n\\nnext\\n' | pbft scenario run docs/scenarios/attacks.csv",
       )}\n${EXPLANATION}`,
     )
     .action(async (file: string, options: ScenarioOptions) => {
@@ -59,9 +59,16 @@ transaction each: a transfer (SENDER, RECEIVER, AMOUNT) or a read (CLIENT).
   ,"(C, E, 2)",,,
   ,(G),,,
 
-Replicas are n1 to n7 (n1 is the primary of view 0), clients A to J with 10 units each. Attacks: sign, crash, time,
-dark(n6), equivocation(n7). After each set: what became of each transaction, the balances, the checker's verdict over the
-correct replicas, and a prompt (help lists its commands) unless --non-interactive or --json says otherwise. At the end of
-the prompt's input the remaining sets run through.
+Replicas are n1 to n7 (n1 is the primary of view 0), clients A to J with 10 units each. All byzantine replicas do all attacks:
+
+  sign               no signature of its own is valid
+  crash              sends no PREPARE, COMMIT or NEW-VIEW
+  time               everything that it says of the order comes just before the time-out
+  dark(n6)           sends nothing to those named
+  equivocation(n7)   as the primary, proposes something else to those named
+
+After each set: what became of each transaction, the balances, the checker's verdict over the correct replicas, and a prompt
+unless --non-interactive or --json says otherwise: log, status, db, views, perf, next, quit; help says more. Behind the end of
+its input the sets that are left follow each other. Without a quorum transactions are reported as not executed.
 
 Exit codes: 0 every set passed, 1 one failed, 2 it can't be told, sets were left out, or the file is wrong.`
