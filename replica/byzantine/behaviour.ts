@@ -6,7 +6,7 @@ export { BehaviourError } from '../../protocol/byzantine/grammar.ts'
 export const BEHAVIOURS = {
   sign: { argument: 'replicas', does: 'its signatures are invalid (to those named, or to all)' },
   'bad-commits': { argument: 'none', does: 'its COMMITs count on its session and prove nothing to others' },
-  crash: { argument: 'none', does: 'sends no PREPARE, COMMIT or NEW-VIEW' },
+  crash: { argument: 'none', does: 'sends no PREPARE, COMMIT or NEW-VIEW, and hears no COMMIT' },
   mute: { argument: 'none', does: 'as the primary sends no PRE-PREPARE' },
   dark: { argument: 'replicas', does: 'never sends to those named (or to the replica after it)' },
   time: { argument: 'none', does: 'everything it says of the order comes just before the time-out' },

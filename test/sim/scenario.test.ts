@@ -140,6 +140,14 @@ describe('without a quorum', () => {
     expect(result).toMatchObject({ verdict: 'pass', reasons: [] })
   })
 
+  test('f+1 say nothing, the primary is one of them: it proposes, and nothing is committed', async () => {
+    const transfers = CLIENTS.map((name) => `(${name}, ${name === 'A' ? 'B' : 'A'}, 1)`)
+    const row = { byzantine: 'n1,n2,n3', attack: 'crash' }
+    const [result] = await play([set(1, transfers, row)], { concurrent: true })
+    expect(result && fates(result)).toEqual(transfers.map((one) => `${one} not-executed`))
+    expect(result?.evidence.replicas.slice(3).map(({ lastExecuted }) => lastExecuted)).toEqual([0, 0, 0, 0])
+  })
+
   test('a read that nobody can vouch for has no answer', async () => {
     expect(fates(await playOne(1, ['(A)'], { live: 'n1,n2,n3,n4' }))).toEqual(['(A) not-executed'])
   })

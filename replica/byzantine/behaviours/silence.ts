@@ -5,7 +5,14 @@ import { apart, instead, type Liar, type Part } from '../liar.ts'
 const withholding = (types: readonly MessageType[]): Part =>
   instead((message) => (types.includes(message.type) ? [] : [message]))
 
-export const crash = (): Part => withholding(['prepare', 'commit', 'new-view'])
+/**
+ * It commits nothing by votes: the COMMIT that it keeps to itself would complete a quorum, and get out with its proofs and
+ * its CHECKPOINTs all the same.
+ */
+export const crash = (): Part => ({
+  ...withholding(['prepare', 'commit', 'new-view']),
+  hears: (_, { type }) => type !== 'commit',
+})
 
 export const mute = (): Part => withholding(['pre-prepare'])
 
