@@ -59,7 +59,7 @@ transaction each: a transfer (SENDER, RECEIVER, AMOUNT) or a read (CLIENT).
   ,"(C, E, 2)",,,
   ,(G),,,
 
-Replicas are n1 to n7 (n1 is the primary of view 0), clients A to J with 10 units each. All byzantine replicas do all attacks:
+Replicas are n1 to n7 (n1 is the primary of view 0), clients A to J with 10 units each. Byzantine ones do all attacks:
 
   sign               no signature of its own is valid
   crash              sends no PREPARE, COMMIT or NEW-VIEW
@@ -68,7 +68,7 @@ Replicas are n1 to n7 (n1 is the primary of view 0), clients A to J with 10 unit
   equivocation(n7)   as the primary, proposes something else to those named
 
 After each set: what became of each transaction, the balances, the checker's verdict over the correct replicas, and a prompt
-unless --non-interactive or --json says otherwise: log, status, db, views, perf, next, quit; help says more. Behind the end of
+unless --non-interactive or --json says otherwise: log, status, db, views, perf, next, quit; help says more. At the end of
 its input the sets that are left follow each other. Without a quorum transactions are reported as not executed.
 
 Exit codes: 0 every set passed, 1 one failed, 2 it can't be told, sets were left out, or the file is wrong.`
