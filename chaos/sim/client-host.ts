@@ -14,15 +14,18 @@ import { assertNever, type ClientId, type PrincipalId, type ReplicaId } from '..
 import { Clock } from './clock.ts'
 import { simClientConfigOf } from './genesis.ts'
 import { Host } from './host.ts'
+import { Timers } from './timers.ts'
 import { EPOCH_US, type World } from './world.ts'
 
 /** One process of a client: the real client core on a simulated clock and network. */
 export abstract class ClientHost extends Host {
   protected readonly client: ClientId
   protected readonly core: ClientCore
-  readonly #timers = new Map<TimerName, number>()
+  readonly #timers = new Timers<TimerName>({
+    afterMs: (ms, work) => this.afterMs(ms, work),
+    onTimeout: (timer) => this.#step({ type: 'timeout', timer }),
+  })
   readonly #skewUs: number
-  #timerOrdinal = 0
   #flushWanted = false
 
   constructor(world: World, id: ClientId) {
@@ -93,10 +96,10 @@ export abstract class ClientHost extends Host {
           this.send(effect.to, effect.message)
           break
         case 'set-timer':
-          this.#arm(effect.timer, effect.ms)
+          this.#timers.set(effect.timer, effect.ms)
           break
         case 'stop-timer':
-          this.#timers.delete(effect.timer)
+          this.#timers.clear(effect.timer)
           break
         case 'resolve':
           this.resolved(effect.call, effect.answer)
@@ -111,16 +114,5 @@ export abstract class ClientHost extends Host {
           assertNever(effect)
       }
     }
-  }
-
-  #arm(timer: TimerName, ms: number): void {
-    this.#timerOrdinal += 1
-    const armed = this.#timerOrdinal
-    this.#timers.set(timer, armed)
-    this.afterMs(ms, () => {
-      if (this.#timers.get(timer) !== armed) return
-      this.#timers.delete(timer)
-      this.#step({ type: 'timeout', timer })
-    })
   }
 }

@@ -21,6 +21,7 @@ import { Host } from './host.ts'
 import type { Machine } from './machine.ts'
 import type { Observer } from './observer.ts'
 import type { Sabotage } from './sabotage.ts'
+import { Timers } from './timers.ts'
 import { Violation } from './violation.ts'
 import { SimVoteLog } from './vote-log.ts'
 import { EPOCH_US, type World } from './world.ts'
@@ -40,8 +41,10 @@ export class ReplicaProcess extends Host {
   readonly #evidence: EvidenceCheck
   readonly #promises: PromiseCheck | null
   readonly #sabotage: Sabotage
-  readonly #timers = new Map<TimerName, number>()
-  #timerOrdinal = 0
+  readonly #timers = new Timers<TimerName>({
+    afterMs: (ms, work) => this.afterMs(ms, work),
+    onTimeout: (timer) => this.dispatch([{ type: 'timeout', timer }]),
+  })
   /** [D4] What reads must show at least: what the log proved at the start, then all that was executed. */
   #readFloor: number
   /** Whether something waits for the record that was written last. */
@@ -155,10 +158,8 @@ export class ReplicaProcess extends Host {
         this.#machine.evidence.push(evidence)
         this.#evidence.onKept(this.replica, evidence)
       },
-      setTimer: (timer, ms) => this.#setTimer(timer, ms),
-      stopTimer: (timer) => {
-        this.#timers.delete(timer)
-      },
+      setTimer: (timer, ms) => this.#timers.set(timer, ms),
+      stopTimer: (timer) => this.#timers.clear(timer),
       observe: (what) => this.#observe(what),
       halt: (fault) => this.#machine.onHalt(`${fault.code} at ${fault.seq}: ${fault.detail}`),
       nowMs: () => this.nowMs,
@@ -188,7 +189,7 @@ export class ReplicaProcess extends Host {
 
   /** Timers that run, for the report of a run that is stuck. */
   get timers(): readonly TimerName[] {
-    return [...this.#timers.keys()]
+    return this.#timers.running
   }
 
   override kill(): void {
@@ -315,17 +316,6 @@ export class ReplicaProcess extends Host {
     disk.cut(upTo)
     this.world.happenings.count('vote log cut')
     failpointHook?.('after-cut')
-  }
-
-  #setTimer(timer: TimerName, ms: number): void {
-    this.#timerOrdinal += 1
-    const armed = this.#timerOrdinal
-    this.#timers.set(timer, armed)
-    this.afterMs(ms, () => {
-      if (this.#timers.get(timer) !== armed) return
-      this.#timers.delete(timer)
-      this.dispatch([{ type: 'timeout', timer }])
-    })
   }
 
   #observe(what: Observation): void {
