@@ -282,6 +282,46 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'if (tampered.length < 0) {',
     tests: ['test/contract'],
   },
+  {
+    name: 'evidence: votes of two views contradict each other',
+    rule: 'EV1',
+    file: 'protocol/evidence.ts',
+    find: 'placeOf(one) === placeOf(other) && one',
+    replace: 'one.signer === other.signer && one.seq === other.seq && one',
+    tests: ['test/unit/protocol'],
+  },
+  {
+    name: 'evidence: a file is believed whoever signed it',
+    rule: 'EV2',
+    file: 'protocol/evidence-file.ts',
+    find: 'if (forged === null) return evidence',
+    replace: "if (forged !== 'nobody') return evidence",
+    tests: ['test/unit/protocol'],
+  },
+  {
+    name: 'evidence: kept before its signatures are verified',
+    rule: 'EV3',
+    file: `${CORE}/accusations.ts`,
+    find: '} else if (isTrue) this.#keep(pending.evidence, from)',
+    replace: '} else if (isTrue || valid.length > 0) this.#keep(pending.evidence, from)',
+    tests: ['test/unit/core'],
+  },
+  {
+    name: 'slow primary: never too slow',
+    rule: 'NC10',
+    file: `${CORE}/primary-watch.ts`,
+    find: 'return this.#debtMs > EXCESS_MAX * this.#baseMs',
+    replace: 'return this.#debtMs > 1_000 * EXCESS_MAX * this.#baseMs',
+    tests: ['test/sim/long-run.test.ts'],
+  },
+  {
+    name: 'slow primary: only the oldest request is timed, from when it became the oldest',
+    rule: 'NC10',
+    file: `${CORE}/primary-watch.ts`,
+    find: 'if (this.#awaited === null) this.#fromMs = this.#outbox.nowMs',
+    replace: 'this.#fromMs = this.#outbox.nowMs',
+    tests: ['test/unit/core/primary-watch.test.ts'],
+  },
 ]
 
 /** @throws when the mutant does not fit its file any more */
