@@ -105,10 +105,8 @@ export class SimExecutor {
       case 'install-transfer':
         return this.#enqueue(runUs, () => this.#install())
       case 'cancel-transfer':
-        return this.#enqueue(stepUs, () => {
-          store.cancelTransferSync()
-          this.#resume()
-        })
+        this.#enqueue(stepUs, () => store.cancelTransferSync())
+        return this.#resume()
       default:
         return assertNever(effect)
     }
@@ -137,9 +135,10 @@ export class SimExecutor {
     if (connection === this.#connection) dispatch([{ type: 'state-installed', database, repaired }])
   }
 
+  /** From here on batches are taken again, behind a run that is under way. */
   #resume(): void {
     this.#suspended = false
-    this.#nextSeq = this.#database.store.position.lastExecuted + 1
+    this.#nextSeq = (this.#running?.at(-1)?.seq ?? this.#database.store.position.lastExecuted) + 1
   }
 
   #enqueue(delayUs: number, work: () => void): void {

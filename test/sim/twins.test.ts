@@ -15,12 +15,16 @@ const everything = (share: { replicas: number; views: number }): TwinsShare => (
   from: 0,
   until: Number.POSITIVE_INFINITY,
 })
-const sampled = (replicas: number, schedules: number, twinCount?: number): TwinsShare => ({
+const sampled = (
+  replicas: number,
+  schedules: number,
+  { twins, fromSeed = 1 }: { readonly twins?: number; readonly fromSeed?: number } = {},
+): TwinsShare => ({
   kind: 'sampled',
   replicas,
   views: 7,
-  twins: twinCount,
-  fromSeed: 1,
+  twins,
+  fromSeed,
   schedules,
 })
 const told = ({ failures }: { failures: readonly TwinsReport[] }) =>
@@ -49,6 +53,10 @@ describe('one identity run twice', () => {
     })
   })
 
+  test('a transfer that is cancelled while batches wait: they are executed', () => {
+    expect(told(tally(twins(sampled(4, 1, { fromSeed: 16_495 }))))).toEqual([])
+  })
+
   test('so are two identities of seven replicas', () => {
     expect(told(tally(twins(sampled(7, 4))))).toEqual([])
   })
@@ -69,7 +77,7 @@ describe('what must be found', () => {
   })
 
   test('drawn schedules find it, too', () => {
-    expect(firstFailure(twins(sampled(4, 30, 2)))?.failure).toBeTruthy()
+    expect(firstFailure(twins(sampled(4, 30, { twins: 2 })))?.failure).toBeTruthy()
   })
 
   test('a quorum of one less breaks agreement', () => {
