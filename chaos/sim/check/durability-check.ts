@@ -1,4 +1,4 @@
-import type { Reply } from '../../../protocol/messages.ts'
+import type { NewView, Reply } from '../../../protocol/messages.ts'
 import type { ReplicaId, Seq } from '../../../protocol/types.ts'
 import type { VoteRecord } from '../../../replica/core/vote-record.ts'
 import type { Database } from '../database.ts'
@@ -60,9 +60,33 @@ export function checkCut(
   }
 }
 
-/** [D4] What these records prove was perhaps acknowledged: no read may show less. */
+/** [D4] What these records prove. */
 export const provenUpTo = (votes: readonly VoteRecord[]): number =>
   votes.reduce((highest, record) => Math.max(highest, provenSeq(record)), 0)
+
+/**
+ * [D4] What of it was perhaps acknowledged: no read may show less. What was prepared in a lower view than the log
+ * entered last was not, when that view's NEW-VIEW does not reach up to it: a quorum had never heard of it.
+ */
+export function shownUpTo(votes: readonly VoteRecord[]): number {
+  const entered = votes
+    .filter((record) => record.kind === 'new-view')
+    .reduce(
+      (last, { message }) => (message.view > last.view ? { view: message.view, upTo: topOf(message) } : last),
+      {
+        view: -1,
+        upTo: 0,
+      },
+    )
+  return provenUpTo(
+    votes.filter(
+      (record) =>
+        record.kind !== 'prepared' || record.header.view >= entered.view || record.header.seq <= entered.upTo,
+    ),
+  )
+}
+
+const topOf = ({ headers }: NewView): number => headers.reduce((top, { seq }) => Math.max(top, seq), 0)
 
 function provenSeq(record: VoteRecord): number {
   if (record.kind === 'prepared') return record.header.seq
