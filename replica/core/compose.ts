@@ -1,6 +1,7 @@
 import type { Evidence } from '../../protocol/messages.ts'
 import type { Seq, View } from '../../protocol/types.ts'
 import { Accusations } from './accusations.ts'
+import { Allowances } from './allowance.ts'
 import { Amnesia } from './amnesia.ts'
 import { Answers } from './answers.ts'
 import { Batcher } from './batcher.ts'
@@ -74,6 +75,7 @@ export function recoverParts(args: RecoverArgs): CoreParts {
     nextIncarnation: args.nextIncarnation,
   })
   const timer = new ViewTimer({ config, outbox })
+  const allowances = new Allowances(outbox)
   const { view, orderedUpTo } = said
   const mayVote = said.pending === null && amnesia.mayVoteIn(view)
   const normalCase = new NormalCase({
@@ -84,6 +86,7 @@ export function recoverParts(args: RecoverArgs): CoreParts {
     table,
     execution,
     timer,
+    allowances,
     view,
     orderedUpTo,
     mayVote,
@@ -99,6 +102,7 @@ export function recoverParts(args: RecoverArgs): CoreParts {
     execution,
     normalCase,
     incarnations,
+    allowances,
     nextSeq,
   })
   const lastOwn = highestSeq(votes.filter(({ kind }) => kind === 'checkpoint'))

@@ -119,6 +119,7 @@ export class ReplicaCore {
     transfer.advance()
     execution.advance()
     source.advance()
+    batcher.admit()
     batcher.propose()
     timer.watch(this.#awaited())
   }
@@ -320,6 +321,7 @@ export class ReplicaCore {
     execution.onExecuted(seq, chain)
     this.#parts.incarnations.learn(incarnations)
     batcher.onRecovered(incarnations)
+    batcher.onClientsServed(lanes)
     for (const entry of lanes) this.#answer(entry)
     this.#parts.normalCase.onExecuted(seq)
     checkpoints.onExecuted(seq)

@@ -1,5 +1,6 @@
 import type { Batch, Commit, Header, PrePrepare, Prepare, Request, Vote } from '../../protocol/messages.ts'
 import type { Digest, LogPosition, PrincipalId, ReplicaId, Seq, View } from '../../protocol/types.ts'
+import type { Allowances } from './allowance.ts'
 import type { ClientTable } from './client-table.ts'
 import { type CoreConfig, type CoreCrypto, peersOf, primaryOf } from './config.ts'
 import type { CheckId, RejectionCode } from './effect.ts'
@@ -18,6 +19,8 @@ type Pending =
       readonly seq: Seq
       readonly votes: readonly (Vote & { readonly digest: Digest })[]
     }
+
+type Unverified<K extends Pending['kind']> = Extract<Pending, { kind: K }>
 
 /** What a new view puts into the slots [VC2]. */
 export type Reordered = {
@@ -38,6 +41,7 @@ export class NormalCase {
   readonly #table: ClientTable
   readonly #execution: Execution
   readonly #timer: ViewTimer
+  readonly #allowances: Allowances
   readonly #peers: readonly ReplicaId[]
   readonly #pending = new Map<CheckId, Pending>()
   /** Own COMMITs that count once their prepared record is durable, oldest first. */
@@ -58,6 +62,7 @@ export class NormalCase {
     table: ClientTable
     execution: Execution
     timer: ViewTimer
+    allowances: Allowances
     view: View
     orderedUpTo: Seq
     mayVote: boolean
@@ -69,6 +74,7 @@ export class NormalCase {
     this.#table = args.table
     this.#execution = args.execution
     this.#timer = args.timer
+    this.#allowances = args.allowances
     this.#view = args.view
     this.#orderedUpTo = args.orderedUpTo
     this.mayVote = args.mayVote
@@ -260,6 +266,7 @@ export class NormalCase {
     if (!this.mayVote) return 'superseded-view'
     if (from !== this.primary || this.isPrimary) return 'not-primary'
     if (!this.#log.contains(header.seq)) return 'outside-window'
+    if (!this.#allowances.has(from)) return 'rate-limited'
     if (batch.digest !== header.digest) return 'wrong-digest'
     // [VC6] A batch of a verified O was bounded by those who prepared it.
     const expected = this.#log.get(header.seq)?.voting.expected
@@ -276,11 +283,13 @@ export class NormalCase {
     return slot.voting.accepted
   }
 
-  #onPrePrepareVerified({ message, from }: Extract<Pending, { kind: 'pre-prepare' }>, valid: boolean): void {
+  #onPrePrepareVerified({ message, from }: Unverified<'pre-prepare'>, valid: readonly boolean[]): void {
     const { view, seq, digest } = message.header
+    const isValid = valid.every((verdict) => verdict)
+    if (!isValid) this.#allowances.spend(from, valid.length)
     const slot = this.#log.get(seq)
     if (slot === undefined || view !== this.#view || slot.voting.checking !== digest) return
-    if (!valid) {
+    if (!isValid) {
       slot.voting.checking = null
       return this.#outbox.reject(from, 'bad-signature')
     }
@@ -341,6 +350,7 @@ export class NormalCase {
     if (message.view !== this.#view) return 'other-view'
     if (!this.mayVote) return 'superseded-view'
     if (from !== message.replica || from === this.#config.self) return 'not-own-vote'
+    if (message.type === 'prepare' && !this.#allowances.has(from)) return 'rate-limited'
     if (!this.#log.contains(message.seq)) return 'outside-window'
     return null
   }
@@ -368,17 +378,18 @@ export class NormalCase {
     this.#pending.set(this.#outbox.verify(claims), { kind: 'prepares', view, seq, votes })
   }
 
-  #onPreparesVerified(
-    { view, seq, votes }: Extract<Pending, { kind: 'prepares' }>,
-    valid: readonly boolean[],
-  ): void {
+  #onPreparesVerified({ view, seq, votes }: Unverified<'prepares'>, valid: readonly boolean[]): void {
+    const bad = votes.filter((_, index) => valid[index] !== true)
+    for (const { replica } of bad) {
+      this.#allowances.spend(replica, 1)
+      this.#outbox.reject(replica, 'bad-signature')
+    }
     const slot = this.#log.get(seq)
     if (slot === undefined || view !== this.#view) return
-    votes.forEach((vote, index) => {
+    for (const vote of votes) {
       slot.voting.verifying.delete(vote.replica)
-      if (valid[index] === true) slot.voting.prepares.add(vote)
-      else this.#outbox.reject(vote.replica, 'bad-signature')
-    })
+      if (!bad.includes(vote)) slot.voting.prepares.add(vote)
+    }
     this.#checkPrepares(slot)
   }
 
@@ -433,10 +444,7 @@ export class NormalCase {
     this.#pending.delete(check)
     switch (pending.kind) {
       case 'pre-prepare':
-        this.#onPrePrepareVerified(
-          pending,
-          valid.every((verdict) => verdict),
-        )
+        this.#onPrePrepareVerified(pending, valid)
         break
       case 'prepares':
         this.#onPreparesVerified(pending, valid)
