@@ -50,6 +50,7 @@ export class Admission {
     const known = lanes.get(key)
     if (known === undefined && lanes.size >= WAITING_MAX) return this.#outbox.reject(from, 'rate-limited')
     if (known !== undefined && known.number >= request.number) return
+    if (known !== undefined) this.#allowances.spend(from, 1)
     lanes.set(key, request)
     this.#waiting.set(from, lanes)
   }

@@ -162,6 +162,7 @@ export function recoverParts(args: RecoverArgs): CoreParts {
     incarnations,
     amnesia,
     timer,
+    allowances,
     normalCase,
     early,
     batcher,

@@ -1,6 +1,7 @@
 import type { Evidence, Message } from '../../protocol/messages.ts'
 import { assertNever, isReplica, type PrincipalId, type ReplicaId, type Seq } from '../../protocol/types.ts'
 import type { Accusations } from './accusations.ts'
+import type { Allowances } from './allowance.ts'
 import type { Amnesia } from './amnesia.ts'
 import type { Answers } from './answers.ts'
 import type { Batcher } from './batcher.ts'
@@ -37,6 +38,7 @@ export type CoreParts = {
   readonly incarnations: Incarnations
   readonly amnesia: Amnesia
   readonly timer: ViewTimer
+  readonly allowances: Allowances
   readonly normalCase: NormalCase
   readonly early: Early
   readonly batcher: Batcher
@@ -97,6 +99,11 @@ export class ReplicaCore {
   /** [EV3] What is held against others. */
   get evidence(): readonly Evidence[] {
     return this.#parts.accusations.evidence
+  }
+
+  /** [FS2] False for a client whose messages are refused: they need not be decoded. */
+  hears(from: PrincipalId): boolean {
+    return isReplica(from) || this.#parts.allowances.has(from)
   }
 
   /** `nowMs` never goes back within a process. */
@@ -199,6 +206,7 @@ export class ReplicaCore {
   #onMessage(from: PrincipalId, message: Message): void {
     const { batcher, checkpoints, catchUp, reads, outbox, views, bodies, source, transfer } = this.#parts
     const { accusations } = this.#parts
+    if (!this.hears(from)) return outbox.reject(from, 'rate-limited')
     switch (message.type) {
       case 'request':
         return batcher.onRequest(from, message)
