@@ -50,7 +50,8 @@ export class Admission {
     const known = lanes.get(key)
     if (known === undefined && lanes.size >= WAITING_MAX) return this.#outbox.reject(from, 'rate-limited')
     if (known !== undefined && known.number >= request.number) return
-    if (known !== undefined) this.#allowances.spend(from, 1)
+    // A client waits for its answers; what a backup relays is another's pace, for which the primary must not be deaf to it.
+    if (known !== undefined && !isReplica(from)) this.#allowances.spend(from, 1)
     lanes.set(key, request)
     this.#waiting.set(from, lanes)
   }

@@ -136,6 +136,15 @@ test('[FS2] so was one kept in vain that is replaced before it was verified', ()
   expect(advance()).toEqual([])
 })
 
+test('[FS2] but not of a backup that relays: a client that floods backups does not make the primary deaf to them', () => {
+  const { outbox, allowances, advance, offer } = admissionParts()
+  allowances.spend(replicaId(1), 256)
+  for (let number = 1; number <= 1_000; number++) offer(requestBy('alice', 0, number), replicaId(1))
+  expect(advance()).toEqual([])
+  outbox.nowMs += 100
+  expect(advance()).toHaveLength(1)
+})
+
 test("[FS2] a relay's bad signatures are its own affair, not the client's", () => {
   const { advance, offer } = admissionParts()
   for (let number = 1; number <= 1_000; number++) {
