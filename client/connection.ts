@@ -35,7 +35,7 @@ export async function openConnection(
   return endpoint
 }
 
-function endpointConfigOf({ genesis, cluster, key }: ClusterFiles): EndpointConfig {
+export function endpointConfigOf({ genesis, cluster, key }: ClusterFiles): EndpointConfig {
   const identities = new Map<number, PeerIdentity>()
   for (const { id, publicKey } of [...genesis.replicas, ...genesis.clients]) {
     identities.set(id, { id: principalId(id), publicKey: Buffer.from(publicKey, 'hex') })

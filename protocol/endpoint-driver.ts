@@ -57,14 +57,19 @@ export async function startEndpoint(args: {
     setImmediate(flush)
   }
 
-  /** Until nothing is left to hand on or to send: answers leave with the acknowledgements of what they answer. */
+  /**
+   * Hands on what arrived, and sends until nothing is left: answers leave with the acknowledgements of what they answer.
+   * [FS1] Messages beyond the bounds wait for the next turn, so that the socket is read in between.
+   */
   function flush(): void {
     scheduled = true
     let atMs = Number.POSITIVE_INFINITY
     try {
+      let hands: 'messages' | 'nothing' = 'messages'
       for (let busy = true; busy && open; ) {
         added = false
-        const { datagrams, events } = endpoint.poll(nowMs())
+        const { datagrams, events } = endpoint.poll(nowMs(), hands)
+        hands = 'nothing'
         for (const { to, bytes } of datagrams) udp.send(to, bytes)
         if (events.length > 0) args.onEvents(events)
         atMs = nextTimeoutMs()
@@ -73,7 +78,8 @@ export async function startEndpoint(args: {
     } finally {
       scheduled = false
     }
-    arm(atMs)
+    if (endpoint.hasArrived) schedule()
+    else arm(atMs)
   }
 
   const nextTimeoutMs = (): number => endpoint.nextTimeoutMs() ?? Number.POSITIVE_INFINITY

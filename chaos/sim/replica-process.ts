@@ -8,7 +8,7 @@ import type { Event } from '../../replica/core/event.ts'
 import type { VoteRecord } from '../../replica/core/vote-record.ts'
 import type { Packet } from '../../replica/runtime/adversary.ts'
 import { Engine } from '../../replica/runtime/engine.ts'
-import { checkCut, checkReply, provenUpTo } from './check/durability-check.ts'
+import { checkCut, checkReply, provenUpTo, shownUpTo } from './check/durability-check.ts'
 import type { EvidenceCheck } from './check/evidence-check.ts'
 import type { PromiseCheck } from './check/promise-check.ts'
 import type { ViewCheck } from './check/view-check.ts'
@@ -76,7 +76,7 @@ export class ReplicaProcess extends Host {
     })
     this.#executor = this.#executorOn()
     const state = database.connect()
-    this.#readFloor = Math.max(state.lastExecuted, provenUpTo(votes))
+    this.#readFloor = Math.max(state.lastExecuted, shownUpTo(votes))
     const config = coreConfigOf(world.cast.genesis, world.plan, replica)
     const crypto = coreCryptoOf(world.cast, replica)
     const nextIncarnation = EPOCH_US + Math.floor(clock.nowMs * 1000)

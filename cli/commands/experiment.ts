@@ -5,6 +5,7 @@ import type { ExitCode } from '../exit-code.ts'
 import { withScope } from '../scope.ts'
 import { define as defineAdversaries } from './experiment-adversaries.ts'
 import { define as defineFaults } from './experiment-faults.ts'
+import { define as defineFlood } from './experiment-flood.ts'
 import { REPLICAS_OPTION_MAX } from './limits.ts'
 
 const ITERATIONS_MAX = 10_000_000
@@ -34,10 +35,12 @@ export function define(command: Command, exit: (code: ExitCode) => void): void {
       'pbft experiment iterations --help',
       'pbft experiment adversaries --help',
       'pbft experiment faults --help',
+      'pbft experiment flood --help',
     ),
   )
   defineAdversaries(command.command('adversaries'), exit)
   defineFaults(command.command('faults'), exit)
+  defineFlood(command.command('flood'), exit)
   command
     .command('iterations')
     .description(

@@ -45,6 +45,7 @@ export class Counters {
   peerRateLimited = 0
   reassemblyFull = 0
   eventsFull = 0
+  peerEventsFull = 0
   // Local refusals of send().
   sendTooLong = 0
   sendStranger = 0

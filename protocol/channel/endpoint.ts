@@ -1,11 +1,12 @@
 import { digestToBytes, isReplica, type PrincipalId, principalId } from '../types.ts'
 import type { Address, ChannelEvent, Datagram, DownReason, EndpointConfig, Output, PeerState } from './api.ts'
+import { Turns } from './arrived.ts'
 import type { HandshakeContext } from './context.ts'
 import { ByteBudget, Counters } from './counters.ts'
 import { type ChannelCrypto, TAG_BYTES } from './crypto.ts'
 import { Initiator } from './initiator.ts'
 import { type ChannelLimits, type ClassLimits, checkLimits } from './limits.ts'
-import { MESSAGE_OVERHEAD_BYTES, type OutMessage } from './outbox.ts'
+import type { OutMessage } from './outbox.ts'
 import { Peer, type PeerClass } from './peer.ts'
 import { TokenBucket } from './rate-limit.ts'
 import { Responder } from './responder.ts'
@@ -173,8 +174,11 @@ export class Endpoint {
     return 'queued'
   }
 
-  /** Runs what is due and drains what is to be sent and what happened. */
-  poll(nowMs: number): Output {
+  /**
+   * Runs what is due and drains what is to be sent and what happened. [FS1] Messages of replicas stand before those of
+   * clients, each class within its bound, its peers in turn; with `hands` 'nothing' they all wait.
+   */
+  poll(nowMs: number, hands: 'messages' | 'nothing' = 'messages'): Output {
     this.nowMs = nowMs
     this.responder.expire(nowMs)
     this.runTimers(this.replicas, nowMs)
@@ -183,19 +187,30 @@ export class Endpoint {
     // Replicas first: agreement must not wait for a client's download.
     this.transmit(this.replicas, nowMs)
     this.transmit(this.clients, nowMs)
+    if (hands === 'messages') for (const peerClass of [this.replicas, this.clients]) this.hand(peerClass)
     const output = { datagrams: this.datagrams, events: this.events }
     this.datagrams = []
     this.events = []
     this.handshakeDatagrams = 0
-    this.replicas.eventBudget.used = 0
-    this.clients.eventBudget.used = 0
     return output
+  }
+
+  private hand({ turns, limits }: PeerClass): void {
+    for (const { peer, message } of turns.take(limits.pollMessagesMax)) {
+      this.events.push({ type: 'message', from: peer.id, message })
+    }
+  }
+
+  /** Messages that no poll() handed on yet. */
+  get hasArrived(): boolean {
+    return !this.replicas.turns.isEmpty || !this.clients.turns.isEmpty
   }
 
   /** Absolute time by which poll() must run again even if nothing happens; undefined: not at all. May have passed. */
   nextTimeoutMs(): number | undefined {
     const { nowMs } = this
-    if (this.unfinished || this.datagrams.length > 0 || this.events.length > 0) return nowMs
+    if (this.unfinished || this.hasArrived || this.datagrams.length > 0 || this.events.length > 0)
+      return nowMs
     let at = Number.POSITIVE_INFINITY
     for (const peer of this.peers.values()) {
       const { session, attempt } = peer
@@ -252,24 +267,14 @@ export class Endpoint {
     }
     const candidate = this.initiator.candidate(sessionId)
     if (candidate !== undefined) {
-      // Installed first, so that its messages come after 'session-up'; a forged packet must not do that.
-      this.receiveFirst(candidate, bytes, nowMs)
+      // A forged packet must not install it.
+      if (!candidate.receive(bytes, nowMs)) return
+      this.install(candidate.peer, candidate)
+      if (candidate.closedByPeer) this.end(candidate, 'closed-by-peer')
       return
     }
     this.count.unknownSession += 1
     if (!this.responder.has(sessionId)) this.responder.gone(sessionId, from, nowMs)
-  }
-
-  private receiveFirst(candidate: Session, bytes: Buffer, nowMs: number): void {
-    const before = this.events
-    this.events = []
-    const opened = candidate.receive(bytes, nowMs)
-    const delivered = this.events
-    this.events = before
-    if (!opened) return
-    this.install(candidate.peer, candidate)
-    for (const event of delivered) this.events.push(event)
-    if (candidate.closedByPeer) this.end(candidate, 'closed-by-peer')
   }
 
   private receiveGone(bytes: Buffer, nowMs: number): void {
@@ -435,9 +440,7 @@ export class Endpoint {
       plainOut: Buffer.allocUnsafe(limits.payloadBytes),
       deliver: (peer, message) => {
         count.messagesReceived += 1
-        // An empty message takes room too.
-        peer.class.eventBudget.take(message.length + MESSAGE_OVERHEAD_BYTES)
-        this.events.push({ type: 'message', from: peer.id, message })
+        peer.class.turns.push(peer, message)
       },
     }
     return {
@@ -472,6 +475,7 @@ function peerClass(limits: ClassLimits): PeerClass {
     sendBudget: new ByteBudget(limits.sendBytesTotalMax),
     reassemblyBudget: new ByteBudget(limits.reassemblyBytesTotalMax),
     eventBudget: new ByteBudget(limits.eventBytesMax),
+    turns: new Turns(),
     handshakes: new TokenBucket({ perSecond: limits.handshakesPerSecondMax, burst: limits.handshakesBurst }),
     peers: [],
     cursor: 0,

@@ -94,8 +94,11 @@ export class Inbound {
   }
 
   private roomToDeliver(bytes: number): boolean {
-    if (this.peer.class.eventBudget.fits(bytes)) return true
-    this.host.counters.eventsFull += 1
+    const { peer } = this
+    const { counters } = this.host
+    if (!peer.arrived.hasRoomFor(bytes)) counters.peerEventsFull += 1
+    else if (!peer.class.eventBudget.fits(bytes)) counters.eventsFull += 1
+    else return true
     this.refused = true
     return false
   }

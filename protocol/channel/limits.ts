@@ -6,8 +6,11 @@ export type ClassLimits = {
   /** Bytes of partly received messages, per peer (also told to the peer) and over all peers of the class. */
   readonly reassemblyBytesPerPeerMax: number
   readonly reassemblyBytesTotalMax: number
-  /** Bytes of received messages that wait for the next poll(), over the class. */
+  /** Bytes of received messages that wait for poll(), per peer and over the class. One message may always wait alone. */
+  readonly eventBytesPerPeerMax: number
   readonly eventBytesMax: number
+  /** Messages that one poll() hands on, over the class; the rest follows in the next poll. */
+  readonly pollMessagesMax: number
   /** Bytes of datagrams built by one poll(), over the class; the rest follows in the next poll. */
   readonly pollBytesMax: number
   /** Token bucket on authenticated bytes of one peer; what exceeds it is not acknowledged, hence sent again later. */
@@ -89,7 +92,9 @@ export const DEFAULT_CHANNEL_LIMITS: ChannelLimits = {
     sendBytesTotalMax: 256 * MIB,
     reassemblyBytesPerPeerMax: 8 * MIB,
     reassemblyBytesTotalMax: 128 * MIB,
+    eventBytesPerPeerMax: 16 * MIB,
     eventBytesMax: 64 * MIB,
+    pollMessagesMax: 1_024,
     pollBytesMax: 16 * MIB,
     receiveBytesPerSecondMax: 1024 * MIB,
     receiveBurstBytes: 64 * MIB,
@@ -101,7 +106,9 @@ export const DEFAULT_CHANNEL_LIMITS: ChannelLimits = {
     sendBytesTotalMax: 64 * MIB,
     reassemblyBytesPerPeerMax: 4 * MIB,
     reassemblyBytesTotalMax: 32 * MIB,
+    eventBytesPerPeerMax: 256 * 1024,
     eventBytesMax: 16 * MIB,
+    pollMessagesMax: 32,
     pollBytesMax: 2 * MIB,
     receiveBytesPerSecondMax: 32 * MIB,
     receiveBurstBytes: 4 * MIB,

@@ -1,4 +1,5 @@
 import type { PrincipalId } from '../types.ts'
+import { Arrived, type Turns } from './arrived.ts'
 import type { ByteBudget } from './counters.ts'
 import { Fifo } from './fifo.ts'
 import type { Attempt } from './initiator.ts'
@@ -12,8 +13,9 @@ export type PeerClass = {
   readonly limits: ClassLimits
   readonly sendBudget: ByteBudget
   readonly reassemblyBudget: ByteBudget
-  /** Received messages that wait for poll(). */
+  /** Received messages that wait for poll(), and whose turn it is. */
   readonly eventBudget: ByteBudget
+  readonly turns: Turns
   readonly handshakes: TokenBucket
   readonly peers: Peer[]
   /** Where the next poll() begins its round. */
@@ -26,6 +28,7 @@ export class Peer {
   readonly publicKey: Uint8Array
   readonly class: PeerClass
   readonly receiveBucket: TokenBucket
+  readonly arrived: Arrived
   /** Set by connect(): keep a session to this address. */
   connectAddress: string | undefined
   attempt: Attempt | undefined
@@ -39,6 +42,7 @@ export class Peer {
     this.id = id
     this.publicKey = publicKey
     this.class = peerClass
+    this.arrived = new Arrived(peerClass.limits.eventBytesPerPeerMax, peerClass.eventBudget)
     this.receiveBucket = new TokenBucket({
       perSecond: peerClass.limits.receiveBytesPerSecondMax,
       burst: peerClass.limits.receiveBurstBytes,
@@ -51,7 +55,8 @@ export class Peer {
       this.connectAddress === undefined &&
       this.attempt === undefined &&
       this.session === undefined &&
-      this.waiting.length === 0
+      this.waiting.length === 0 &&
+      this.arrived.isEmpty
     )
   }
 

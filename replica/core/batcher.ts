@@ -1,15 +1,17 @@
 import type { Request } from '../../protocol/messages.ts'
 import { isReplica, type PrincipalId, type Seq } from '../../protocol/types.ts'
+import { Admission } from './admission.ts'
+import type { Allowances } from './allowance.ts'
 import { type ClientTable, replyTo } from './client-table.ts'
 import type { CoreConfig, CoreCrypto } from './config.ts'
 import type { CheckId } from './effect.ts'
-import type { Incarnation } from './event.ts'
+import type { Incarnation, LaneEntry } from './event.ts'
 import type { Execution } from './execution.ts'
 import type { Incarnations } from './incarnations.ts'
 import type { SlotLog } from './log.ts'
 import type { NormalCase } from './normal-case.ts'
 import type { Outbox } from './outbox.ts'
-import { RECOVER_LANE, requestClaim, requestRefusal } from './request-rules.ts'
+import { RECOVER_LANE, requestRefusal } from './request-rules.ts'
 
 /** Batches committed but not visible yet, in slots, beyond which the primary gathers instead of proposing. */
 export const BACKLOG_MAX = 16
@@ -36,7 +38,7 @@ export class Batcher {
   readonly #executedMs = new Map<PrincipalId, number>()
   /** When this replica learnt of its last one: by executing it, from a state that it installed, or at its start. */
   readonly #learntMs = new Map<PrincipalId, number>()
-  readonly #pending = new Map<CheckId, { readonly from: PrincipalId; readonly request: Request }>()
+  readonly #admission: Admission
   /** Never used before in this view, also across restarts [D1]. */
   #nextSeq: Seq
 
@@ -49,8 +51,10 @@ export class Batcher {
     execution: Execution
     normalCase: NormalCase
     incarnations: Incarnations
+    allowances: Allowances
     nextSeq: Seq
   }) {
+    this.#admission = new Admission(args)
     this.#config = args.config
     this.#crypto = args.crypto
     this.#outbox = args.outbox
@@ -66,7 +70,7 @@ export class Batcher {
     return this.#nextSeq
   }
 
-  /** [AU3] [NC5] Answers what is known, verifies what is new. */
+  /** [AU3] [NC5] Answers what is known, has verified what is new when it is its turn [FS3]. */
   onRequest(from: PrincipalId, request: Request): void {
     const refusal = requestRefusal(request, this.#config)
     if (refusal !== null) return this.#outbox.reject(from, refusal)
@@ -85,7 +89,7 @@ export class Batcher {
         if (this.#table.hasVerified(request) && from === request.client) this.#relay(request)
         return
       case 'new':
-        this.#pending.set(this.#outbox.verify([requestClaim(request)]), { from, request })
+        this.#admission.offer({ from, request })
     }
   }
 
@@ -115,18 +119,25 @@ export class Batcher {
   }
 
   onVerified(check: CheckId, valid: readonly boolean[]): boolean {
-    const pending = this.#pending.get(check)
-    if (pending === undefined) return false
-    this.#pending.delete(check)
-    const { from, request } = pending
-    if (valid[0] !== true) {
-      this.#outbox.reject(from, 'bad-signature')
-      return true
-    }
-    if (this.#table.standing(request).kind !== 'new') return true
+    const admitted = this.#admission.onVerified(check, valid)
+    if (admitted == null) return admitted === null
+    const { from, request } = admitted
     this.#table.hold(request)
     if (from === request.client) this.#relay(request)
     return true
+  }
+
+  /** [FS3] */
+  admit(): void {
+    this.#admission.advance({
+      isPrimary: this.#normalCase.isPrimary,
+      committedUpTo: this.#execution.frontier,
+    })
+  }
+
+  /** [FS3] A batch with these requests was executed. */
+  onClientsServed(lanes: readonly LaneEntry[]): void {
+    for (const { client } of lanes) this.#admission.onActive(client)
   }
 
   /** A backup's held request goes to the primary, which may never have seen it. */

@@ -4,7 +4,9 @@ import type { LaneEntry } from './event.ts'
 import type { LaneKey, Waiting } from './waiting.ts'
 
 const LANES = 65_536
-const laneKey = ({ client, lane }: { client: PrincipalId; lane: number }): LaneKey => client * LANES + lane
+const NO_LANES: ReadonlySet<LaneKey> = new Set()
+export const laneKey = ({ client, lane }: { client: PrincipalId; lane: number }): LaneKey =>
+  client * LANES + lane
 
 export const clientOf = (key: LaneKey): PrincipalId => Math.floor(key / LANES) as PrincipalId
 
@@ -24,7 +26,9 @@ export class ClientTable {
   readonly #entries = new Map<LaneKey, LaneEntry>()
   /** In order of arrival. */
   readonly #held = new Map<LaneKey, Request>()
-  readonly #ordered = new Map<LaneKey, RequestNumber>()
+  readonly #ordered = new Map<LaneKey, { readonly number: RequestNumber; readonly seq: Seq }>()
+  /** Of each client, the lanes of which something is held or ordered and not executed. */
+  readonly #busy = new Map<PrincipalId, Set<LaneKey>>()
   readonly #waiting: Waiting
 
   constructor(waiting: Waiting) {
@@ -43,7 +47,7 @@ export class ClientTable {
     if (entry !== undefined && request.number <= entry.number) {
       return { kind: 'answered', outcome: outcomeOf(request, entry) }
     }
-    if (request.number <= (this.#ordered.get(key) ?? 0)) return { kind: 'ordered' }
+    if (request.number <= (this.#ordered.get(key)?.number ?? 0)) return { kind: 'ordered' }
     const held = this.#held.get(key)
     if (held !== undefined && request.number <= held.number) return { kind: 'held' }
     return { kind: 'new' }
@@ -60,6 +64,31 @@ export class ClientTable {
     const key = laneKey(request)
     this.#held.set(key, request)
     this.#waiting.add(key, request.number)
+    this.#touch(key)
+  }
+
+  /** Another request of its lane waits to be ordered. */
+  holdsAny(of: { readonly client: PrincipalId; readonly lane: number }): boolean {
+    return this.#held.has(laneKey(of))
+  }
+
+  /** Another request of its lane is ordered, and not known to be committed. */
+  isUnderWay(of: { readonly client: PrincipalId; readonly lane: number }, committedUpTo: number): boolean {
+    return (this.#ordered.get(laneKey(of))?.seq ?? 0) > committedUpTo
+  }
+
+  /** Of which something is held, or ordered and not executed. */
+  busyLanes(client: PrincipalId): ReadonlySet<LaneKey> {
+    return this.#busy.get(client) ?? NO_LANES
+  }
+
+  #touch(key: LaneKey): void {
+    const client = clientOf(key)
+    const lanes = this.#busy.get(client) ?? new Set()
+    if (this.#held.has(key) || this.#ordered.has(key)) lanes.add(key)
+    else lanes.delete(key)
+    if (lanes.size > 0) this.#busy.set(client, lanes)
+    else this.#busy.delete(client)
   }
 
   /** What this lane holds is not asked for any more. */
@@ -69,6 +98,7 @@ export class ClientTable {
     if (held === undefined) return
     this.#held.delete(key)
     this.#waiting.executed(key, held.number)
+    this.#touch(key)
   }
 
   /** What waits to be ordered, in order of arrival. */
@@ -80,12 +110,15 @@ export class ClientTable {
     return this.#held.size
   }
 
-  /** Held requests in order of arrival, as many as fit; they stay held until `ordered`. At least one, if any. */
+  /**
+   * [FS4] Held requests, as many as fit: one of each client in turn, clients and a client's own in order of arrival. They
+   * stay held until `ordered`. At least one, if any.
+   */
   next({ operationsMax, bytesMax }: { operationsMax: number; bytesMax: number }): Request[] {
     const chosen: Request[] = []
     let operations = 0
     let bytes = 0
-    for (const request of this.#held.values()) {
+    for (const request of inTurn(this.#held.values())) {
       operations += request.operations.length
       bytes += request.body.length
       if (chosen.length > 0 && (operations > operationsMax || bytes > bytesMax)) break
@@ -101,15 +134,19 @@ export class ClientTable {
       if (request.number > (this.#entries.get(key)?.number ?? 0)) {
         this.#waiting.ordered(key, request.number, seq)
       }
-      if (request.number > (this.#ordered.get(key) ?? 0)) this.#ordered.set(key, request.number)
+      const { number } = request
+      if (number > (this.#ordered.get(key)?.number ?? 0)) this.#ordered.set(key, { number, seq })
       const held = this.#held.get(key)
-      if (held !== undefined && held.number <= request.number) this.#held.delete(key)
+      if (held !== undefined && held.number <= number) this.#held.delete(key)
+      this.#touch(key)
     }
   }
 
   /** Another view: nothing is ordered in it yet. */
   unorder(): void {
+    const keys = [...this.#ordered.keys()]
     this.#ordered.clear()
+    for (const key of keys) this.#touch(key)
     this.#waiting.unorder()
   }
 
@@ -120,7 +157,8 @@ export class ClientTable {
   giveBack(requests: readonly Request[]): void {
     for (const request of requests) {
       const key = laneKey(request)
-      if (this.#ordered.get(key) === request.number) this.#ordered.delete(key)
+      if (this.#ordered.get(key)?.number === request.number) this.#ordered.delete(key)
+      this.#touch(key)
       this.#waiting.displaced(key, request.number)
       if (this.standing(request).kind === 'new') this.hold(request)
     }
@@ -131,12 +169,26 @@ export class ClientTable {
     const key = laneKey(entry)
     this.#entries.set(key, entry)
     this.#waiting.executed(key, entry.number)
-    if ((this.#ordered.get(key) ?? 0) <= entry.number) this.#ordered.delete(key)
+    if ((this.#ordered.get(key)?.number ?? 0) <= entry.number) this.#ordered.delete(key)
     const held = this.#held.get(key)
-    if (held === undefined) return undefined
-    if (held.number > entry.number) return held
-    this.#held.delete(key)
-    return undefined
+    if (held !== undefined && held.number <= entry.number) this.#held.delete(key)
+    this.#touch(key)
+    return this.#held.get(key)
+  }
+}
+
+/** One of each client, then the second of each that has one, and so on. */
+function* inTurn(requests: Iterable<Request>): Generator<Request> {
+  let round = [...Map.groupBy(requests, ({ client }) => client).values()].map((own) => own.values())
+  while (round.length > 0) {
+    const left: typeof round = []
+    for (const own of round) {
+      const { value, done } = own.next()
+      if (done === true) continue
+      left.push(own)
+      yield value
+    }
+    round = left
   }
 }
 

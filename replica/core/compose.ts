@@ -1,6 +1,7 @@
 import type { Evidence } from '../../protocol/messages.ts'
 import type { Seq, View } from '../../protocol/types.ts'
 import { Accusations } from './accusations.ts'
+import { Allowances } from './allowance.ts'
 import { Amnesia } from './amnesia.ts'
 import { Answers } from './answers.ts'
 import { Batcher } from './batcher.ts'
@@ -76,6 +77,7 @@ export function recoverParts(args: RecoverArgs): CoreParts {
   })
   const timer = new ViewTimer({ config, outbox })
   const watch = new PrimaryWatch({ config, outbox })
+  const allowances = new Allowances(outbox)
   const { view, orderedUpTo } = said
   const mayVote = said.pending === null && amnesia.mayVoteIn(view)
   const normalCase = new NormalCase({
@@ -87,6 +89,7 @@ export function recoverParts(args: RecoverArgs): CoreParts {
     execution,
     timer,
     watch,
+    allowances,
     view,
     orderedUpTo,
     mayVote,
@@ -102,6 +105,7 @@ export function recoverParts(args: RecoverArgs): CoreParts {
     execution,
     normalCase,
     incarnations,
+    allowances,
     nextSeq,
   })
   const lastOwn = highestSeq(votes.filter(({ kind }) => kind === 'checkpoint'))
@@ -173,6 +177,7 @@ export function recoverParts(args: RecoverArgs): CoreParts {
     amnesia,
     timer,
     watch,
+    allowances,
     normalCase,
     early,
     batcher,

@@ -1,6 +1,7 @@
 import type { Evidence, Message } from '../../protocol/messages.ts'
 import { assertNever, isReplica, type PrincipalId, type ReplicaId, type Seq } from '../../protocol/types.ts'
 import type { Accusations } from './accusations.ts'
+import type { Allowances } from './allowance.ts'
 import type { Amnesia } from './amnesia.ts'
 import type { Answers } from './answers.ts'
 import { BACKLOG_MAX, type Batcher } from './batcher.ts'
@@ -39,6 +40,7 @@ export type CoreParts = {
   readonly amnesia: Amnesia
   readonly timer: ViewTimer
   readonly watch: PrimaryWatch
+  readonly allowances: Allowances
   readonly normalCase: NormalCase
   readonly early: Early
   readonly batcher: Batcher
@@ -101,6 +103,11 @@ export class ReplicaCore {
     return this.#parts.accusations.evidence
   }
 
+  /** [FS2] False for a client whose messages are refused: they need not be decoded. */
+  hears(from: PrincipalId): boolean {
+    return isReplica(from) || this.#parts.allowances.has(from)
+  }
+
   /** `nowMs` never goes back within a process. */
   step(event: Event, nowMs: number): Effect[] {
     const { outbox, watch } = this.#parts
@@ -122,6 +129,7 @@ export class ReplicaCore {
     transfer.advance()
     execution.advance()
     source.advance()
+    batcher.admit()
     batcher.propose()
     this.#judgePrimary()
     timer.watch(this.#awaited())
@@ -213,6 +221,7 @@ export class ReplicaCore {
   #onMessage(from: PrincipalId, message: Message): void {
     const { batcher, checkpoints, catchUp, reads, outbox, views, bodies, source, transfer } = this.#parts
     const { accusations } = this.#parts
+    if (!this.hears(from)) return outbox.reject(from, 'rate-limited')
     switch (message.type) {
       case 'request':
         return batcher.onRequest(from, message)
@@ -335,6 +344,7 @@ export class ReplicaCore {
     execution.onExecuted(seq, chain)
     this.#parts.incarnations.learn(incarnations)
     batcher.onRecovered(incarnations)
+    batcher.onClientsServed(lanes)
     for (const entry of lanes) this.#answer(entry)
     this.#parts.normalCase.onExecuted(seq)
     checkpoints.onExecuted(seq)

@@ -1,11 +1,13 @@
 import type { Batch, Commit, Header, PrePrepare, Prepare, Request, Vote } from '../../protocol/messages.ts'
 import type { Digest, LogPosition, PrincipalId, ReplicaId, Seq, View } from '../../protocol/types.ts'
+import type { Allowances } from './allowance.ts'
 import type { ClientTable } from './client-table.ts'
 import { type CoreConfig, type CoreCrypto, peersOf, primaryOf } from './config.ts'
 import type { CheckId, RejectionCode } from './effect.ts'
 import type { Execution } from './execution.ts'
 import type { SlotLog } from './log.ts'
 import type { Outbox } from './outbox.ts'
+import { OwnVotes } from './own-votes.ts'
 import type { PrimaryWatch } from './primary-watch.ts'
 import { batchRefusal, isFull, requestClaim } from './request-rules.ts'
 import type { Accepted, Slot } from './slot.ts'
@@ -19,6 +21,8 @@ type Pending =
       readonly seq: Seq
       readonly votes: readonly (Vote & { readonly digest: Digest })[]
     }
+
+type Unverified<K extends Pending['kind']> = Extract<Pending, { kind: K }>
 
 /** What a new view puts into the slots [VC2]. */
 export type Reordered = {
@@ -34,12 +38,14 @@ export type Reordered = {
 export class NormalCase {
   readonly #config: CoreConfig
   readonly #crypto: CoreCrypto
+  readonly #own: OwnVotes
   readonly #outbox: Outbox
   readonly #log: SlotLog
   readonly #table: ClientTable
   readonly #execution: Execution
   readonly #timer: ViewTimer
   readonly #watch: PrimaryWatch
+  readonly #allowances: Allowances
   readonly #peers: readonly ReplicaId[]
   readonly #pending = new Map<CheckId, Pending>()
   /** Own COMMITs that count once their prepared record is durable, oldest first. */
@@ -61,18 +67,21 @@ export class NormalCase {
     execution: Execution
     timer: ViewTimer
     watch: PrimaryWatch
+    allowances: Allowances
     view: View
     orderedUpTo: Seq
     mayVote: boolean
   }) {
     this.#config = args.config
     this.#crypto = args.crypto
+    this.#own = new OwnVotes(args)
     this.#outbox = args.outbox
     this.#log = args.log
     this.#table = args.table
     this.#execution = args.execution
     this.#timer = args.timer
     this.#watch = args.watch
+    this.#allowances = args.allowances
     this.#view = args.view
     this.#orderedUpTo = args.orderedUpTo
     this.mayVote = args.mayVote
@@ -195,7 +204,7 @@ export class NormalCase {
   /** After accepting: a backup's PREPARE, and what the votes that came before now amount to. */
   #vote(slot: Slot, { header, at }: Accepted): void {
     if (this.mayVote && !this.isPrimary) {
-      this.#outbox.send(this.#peers, this.#prepare(slot, header.digest), at)
+      this.#outbox.send(this.#peers, this.#own.prepare(slot, { view: this.#view, digest: header.digest }), at)
     }
     this.#checkPrepares(slot)
     this.#checkCommitted(slot)
@@ -213,20 +222,11 @@ export class NormalCase {
 
   /** As the primary: orders `batch` at `seq`, which must be in the window and unused. */
   propose(seq: Seq, batch: Batch): void {
-    const header: Header = {
-      view: this.#view,
-      seq,
-      digest: batch.digest,
-      signature: this.#sign('pre-prepare', seq, batch.digest),
-    }
+    const header = this.#own.header({ view: this.#view, seq, digest: batch.digest })
     const slot = this.#log.at(seq)
     const { at } = this.#accept(slot, { header, batch })
     this.#outbox.send(this.#peers, { type: 'pre-prepare', header, batch }, at)
     this.#checkPrepares(slot)
-  }
-
-  #sign(type: 'pre-prepare' | 'prepare' | 'commit', seq: Seq, digest: Digest): Uint8Array {
-    return this.#crypto.sign({ type, view: this.#view, seq, signer: this.#config.self, digests: [digest] })
   }
 
   /** [NC3] */
@@ -264,6 +264,7 @@ export class NormalCase {
     if (!this.mayVote) return 'superseded-view'
     if (from !== this.primary || this.isPrimary) return 'not-primary'
     if (!this.#log.contains(header.seq)) return 'outside-window'
+    if (!this.#allowances.has(from)) return 'rate-limited'
     if (batch.digest !== header.digest) return 'wrong-digest'
     // [VC6] A batch of a verified O was bounded by those who prepared it.
     const expected = this.#log.get(header.seq)?.voting.expected
@@ -280,11 +281,13 @@ export class NormalCase {
     return slot.voting.accepted
   }
 
-  #onPrePrepareVerified({ message, from }: Extract<Pending, { kind: 'pre-prepare' }>, valid: boolean): void {
+  #onPrePrepareVerified({ message, from }: Unverified<'pre-prepare'>, valid: readonly boolean[]): void {
     const { view, seq, digest } = message.header
+    const isValid = valid.every((verdict) => verdict)
+    if (!isValid) this.#allowances.spend(from, valid.length)
     const slot = this.#log.get(seq)
     if (slot === undefined || view !== this.#view || slot.voting.checking !== digest) return
-    if (!valid) {
+    if (!isValid) {
       slot.voting.checking = null
       return this.#outbox.reject(from, 'bad-signature')
     }
@@ -299,30 +302,6 @@ export class NormalCase {
   }
 
   // --- votes
-
-  /** This replica's PREPARE, counted in its own certificate. Ed25519 gives the same bytes again after a restart. */
-  #prepare(slot: Slot, digest: Digest): Prepare {
-    const vote = { type: 'prepare' as const, ...this.#ownVote('prepare', slot.seq, digest) }
-    slot.voting.ownPrepare = vote
-    slot.voting.prepares.add(vote)
-    return vote
-  }
-
-  #commit(slot: Slot, digest: Digest): Commit {
-    const vote = { type: 'commit' as const, ...this.#ownVote('commit', slot.seq, digest) }
-    slot.voting.ownCommit = vote
-    return vote
-  }
-
-  #ownVote(type: 'prepare' | 'commit', seq: Seq, digest: Digest) {
-    return {
-      view: this.#view,
-      seq,
-      digest,
-      replica: this.#config.self,
-      signature: this.#sign(type, seq, digest),
-    }
-  }
 
   onPrepare(from: PrincipalId, message: Prepare): void {
     const refusal = this.#voteRefusal(from, message) ?? (from === this.primary ? 'not-own-vote' : null)
@@ -347,6 +326,7 @@ export class NormalCase {
     if (message.view !== this.#view) return 'other-view'
     if (!this.mayVote) return 'superseded-view'
     if (from !== message.replica || from === this.#config.self) return 'not-own-vote'
+    if (message.type === 'prepare' && !this.#allowances.has(from)) return 'rate-limited'
     if (!this.#log.contains(message.seq)) return 'outside-window'
     return null
   }
@@ -374,17 +354,18 @@ export class NormalCase {
     this.#pending.set(this.#outbox.verify(claims), { kind: 'prepares', view, seq, votes })
   }
 
-  #onPreparesVerified(
-    { view, seq, votes }: Extract<Pending, { kind: 'prepares' }>,
-    valid: readonly boolean[],
-  ): void {
+  #onPreparesVerified({ view, seq, votes }: Unverified<'prepares'>, valid: readonly boolean[]): void {
+    const bad = votes.filter((_, index) => valid[index] !== true)
+    for (const { replica } of bad) {
+      this.#allowances.spend(replica, 1)
+      this.#outbox.reject(replica, 'bad-signature')
+    }
     const slot = this.#log.get(seq)
     if (slot === undefined || view !== this.#view) return
-    votes.forEach((vote, index) => {
+    for (const vote of votes) {
       slot.voting.verifying.delete(vote.replica)
-      if (valid[index] === true) slot.voting.prepares.add(vote)
-      else this.#outbox.reject(vote.replica, 'bad-signature')
-    })
+      if (!bad.includes(vote)) slot.voting.prepares.add(vote)
+    }
     this.#checkPrepares(slot)
   }
 
@@ -397,7 +378,7 @@ export class NormalCase {
     slot.voting.preparedAt = at
     slot.voting.staged.clear()
     this.#outbox.observe({ kind: 'prepared', seq: slot.seq, digest })
-    const vote = this.#commit(slot, digest)
+    const vote = this.#own.commit(slot, { view: this.#view, digest })
     this.#ownCommits.push({ at, slot, vote })
     this.#outbox.send(this.#peers, vote, at)
   }
@@ -440,10 +421,7 @@ export class NormalCase {
     this.#pending.delete(check)
     switch (pending.kind) {
       case 'pre-prepare':
-        this.#onPrePrepareVerified(
-          pending,
-          valid.every((verdict) => verdict),
-        )
+        this.#onPrePrepareVerified(pending, valid)
         break
       case 'prepares':
         this.#onPreparesVerified(pending, valid)
@@ -458,7 +436,7 @@ export class NormalCase {
   restoreAccepted(slot: Slot, { header, batch }: Omit<Accepted, 'at'>): void {
     slot.voting.accepted = { header, batch, at: 0 as LogPosition }
     this.#table.ordered(batch.requests, slot.seq)
-    if (this.mayVote && !this.isPrimary) this.#prepare(slot, header.digest)
+    if (this.mayVote && !this.isPrimary) this.#own.prepare(slot, { view: this.#view, digest: header.digest })
   }
 
   restorePrepared(
@@ -468,7 +446,7 @@ export class NormalCase {
     const { digest } = header
     for (const vote of prepares) slot.voting.prepares.add({ ...vote, digest })
     slot.voting.preparedAt = 0 as LogPosition
-    if (this.mayVote) slot.voting.commits.add(this.#commit(slot, digest))
+    if (this.mayVote) slot.voting.commits.add(this.#own.commit(slot, { view: this.#view, digest }))
   }
 
   /** O of the view that the log was in: what it decided stands, and entries without a body wait for it as before. */

@@ -325,6 +325,7 @@ export class Replica {
   }
 
   #onMessage(from: PrincipalId, bytes: Uint8Array): void {
+    if (this.#parts?.core.hears(from) === false) return this.#meters.count('unheard-message')
     const message = decodeMessage(bytes)
     if (isMalformed(message)) return this.#meters.count('malformed-message')
     if (this.#disguise?.hears(from, message) === false) return

@@ -25,8 +25,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'PREPARE before its PRE-PREPARE is durable',
     rule: 'D1',
     file: `${CORE}/normal-case.ts`,
-    find: 'this.#outbox.send(this.#peers, this.#prepare(slot, header.digest), at)',
-    replace: 'this.#outbox.send(this.#peers, this.#prepare(slot, header.digest))',
+    find: 'this.#own.prepare(slot, { view: this.#view, digest: header.digest }), at)',
+    replace: 'this.#own.prepare(slot, { view: this.#view, digest: header.digest }))',
   },
   {
     name: 'COMMIT before the prepared certificate is durable',

@@ -60,6 +60,7 @@ const RARE: readonly string[] = [
   'liar accused',
   'null request',
   'repaired',
+  'stale request ordered',
   'tampered row found by a scrub',
   'tampered row met by a write',
   'transfer-moved',

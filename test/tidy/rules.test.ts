@@ -37,7 +37,7 @@ test('every rule that a test is named after is in docs/protocol.md', () => {
 
 test('every rule that the code cites is in docs/protocol.md', () => {
   const cited = filesBelow(...LAYERS).flatMap(({ path, text }) =>
-    [...text.matchAll(/\[((?:NC|CP|VC|AU|EV|D)\d+)\]/g)].map(([, id]) => ({ path, id: id ?? '' })),
+    [...text.matchAll(/\[((?:NC|CP|VC|AU|EV|FS|D)\d+)\]/g)].map(([, id]) => ({ path, id: id ?? '' })),
   )
   const unknown = cited.filter(({ id }) => !rules.has(id))
   expect(unknown.map(({ path, id }) => `${path}: [${id}]`)).toEqual([])

@@ -60,9 +60,37 @@ export function checkCut(
   }
 }
 
-/** [D4] What these records prove was perhaps acknowledged: no read may show less. */
+/** [D4] What these records prove. */
 export const provenUpTo = (votes: readonly VoteRecord[]): number =>
   votes.reduce((highest, record) => Math.max(highest, provenSeq(record)), 0)
+
+/**
+ * [D4] What of it was perhaps acknowledged: no read may show less. What was prepared in a lower view than the log
+ * entered last was not, when that view's NEW-VIEW does not reach up to it: a quorum had never heard of it.
+ */
+export function shownUpTo(votes: readonly VoteRecord[]): number {
+  const entered = votes
+    .filter((record) => record.kind === 'new-view')
+    .reduce((last, record) => (record.message.view > last.view ? enteredBy(record) : last), {
+      view: -1,
+      upTo: 0,
+    })
+  return provenUpTo(
+    votes.filter(
+      (record) =>
+        record.kind !== 'prepared' || record.header.view >= entered.view || record.header.seq <= entered.upTo,
+    ),
+  )
+}
+
+/** Up to where the NEW-VIEW says what was ordered: its last entry of O, or the checkpoint that O stands on. */
+function enteredBy({ message, viewChanges }: Extract<VoteRecord, { kind: 'new-view' }>) {
+  const reached = [
+    ...message.headers.map(({ seq }) => seq),
+    ...viewChanges.map(({ lowWaterMark }) => lowWaterMark),
+  ]
+  return { view: message.view, upTo: Math.max(0, ...reached) }
+}
 
 function provenSeq(record: VoteRecord): number {
   if (record.kind === 'prepared') return record.header.seq

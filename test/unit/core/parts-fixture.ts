@@ -9,6 +9,7 @@ import {
   view,
   ZERO_DIGEST,
 } from '../../../protocol/types.ts'
+import { Allowances } from '../../../replica/core/allowance.ts'
 import { ClientTable } from '../../../replica/core/client-table.ts'
 import { type CoreConfig, primaryOf } from '../../../replica/core/config.ts'
 import type { Effect, Observation } from '../../../replica/core/effect.ts'
@@ -69,7 +70,8 @@ export function orderingParts(self: number, shape: { readonly k?: number } = {})
   const timer = new ViewTimer({ config, outbox })
   const watch = new PrimaryWatch({ config, outbox })
   const crypto = cryptoOf(replicaId(self))
-  const parts = { config, crypto, outbox, log, table, execution, timer, watch }
+  const allowances = new Allowances(outbox)
+  const parts = { config, crypto, outbox, log, table, execution, timer, watch, allowances }
   const normalCase = new NormalCase({ ...parts, view: view(0), orderedUpTo: seq(0), mayVote: true })
   return { ...parts, normalCase }
 }
