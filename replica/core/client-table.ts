@@ -131,10 +131,10 @@ export class ClientTable {
   ordered(requests: readonly Request[], seq: Seq): void {
     for (const request of requests) {
       const key = laneKey(request)
-      if (request.number > (this.#entries.get(key)?.number ?? 0)) {
-        this.#waiting.ordered(key, request.number, seq)
-      }
       const { number } = request
+      // A primary may order what was executed long ago: nobody waits for that, nor may a lane's next request [NC8] [FS3].
+      if (number <= (this.#entries.get(key)?.number ?? 0)) continue
+      this.#waiting.ordered(key, number, seq)
       if (number > (this.#ordered.get(key)?.number ?? 0)) this.#ordered.set(key, { number, seq })
       const held = this.#held.get(key)
       if (held !== undefined && held.number <= number) this.#held.delete(key)

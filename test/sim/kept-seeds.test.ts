@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { simulate } from '../../chaos/sim/simulate.ts'
+import { parseBehaviours } from '../../replica/byzantine/behaviour.ts'
 
 /** Seeds that once failed, and what was wrong. Later faults draw some of them other plans; they are still runs. */
 const KEPT: readonly (readonly [seed: number, replicas: number | undefined, rule: string, what: string])[] = [
@@ -15,5 +16,28 @@ const KEPT: readonly (readonly [seed: number, replicas: number | undefined, rule
 
 test.each(KEPT)('seed %d (n %s) [%s] %s', (seed, replicas) => {
   const report = simulate({ seed, ...(replicas === undefined ? {} : { replicas }) })
+  expect(report.failure).toBeNull()
+})
+
+/** The same of the matrix of pairs, with its faults. */
+const KEPT_WITH_LIARS: readonly (readonly [seed: number, liar: string, rule: string, what: string])[] = [
+  [
+    12,
+    'equivocation; lying-reads',
+    'FS3',
+    'a stale request that a liar ordered kept its lane from being heard',
+  ],
+  [20, 'equivocation; conflicting-votes', 'FS3', 'the same, in a window that nothing else filled'],
+]
+
+test.each(KEPT_WITH_LIARS)('seed %d, a liar of four (%s) [%s] %s', (seed, liar) => {
+  const report = simulate({
+    seed,
+    replicas: 4,
+    clients: 4,
+    requests: 60,
+    faults: ['loss', 'duplication', 'reorder', 'partition', 'lonely-primary', 'crash', 'absence'],
+    byzantine: { behaviours: parseBehaviours(liar, { replicas: 4 }) },
+  })
   expect(report.failure).toBeNull()
 })

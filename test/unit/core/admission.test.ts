@@ -99,6 +99,22 @@ test("[FS3] a lane's next request waits until its last is committed", () => {
   expect(advance({ place: { ...PRIMARY, committedUpTo: 1 } })).toHaveLength(1)
 })
 
+test('[FS3] but for one that was executed before, and that a primary orders again', () => {
+  const { table, advance, offer } = admissionParts()
+  const stale = requestBy('alice', 0, 1)
+  table.executed({
+    client: alice,
+    lane: stale.lane,
+    number: stale.number,
+    requestDigest: stale.digest,
+    result: EMPTY,
+  })
+  table.ordered([stale], seq(1))
+  expect(table.busyLanes(alice)).toEqual(new Set())
+  offer(requestBy('alice', 0, 2))
+  expect(advance({ place: BACKUP })).toHaveLength(1)
+})
+
 test('[FS2] who signs badly has sixteen looked at, then four a second; nobody else waits for it', () => {
   const { outbox, allowances, rejected, advance, offer } = admissionParts()
   const verifiedOf = (requests: number) => {
