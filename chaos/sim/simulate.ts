@@ -18,7 +18,7 @@
  * time.
  *
  * For the command `pbft simulate --seed N [--runs M] [--replicas N] [--clients C] [--requests R]
- * [--faults swarm|all|none|KIND,KIND...] [--byzantine B] [--byzantine-clients B] [--trace]`: exit 0 when no report has a failure and nothing is
+ * [--faults swarm|all|none|KIND,KIND...] [--byzantine B [--liars L]] [--byzzfuzz] [--byzantine-clients B] [--trace]`: exit 0 when no report has a failure and nothing is
  * `missing`, else 1 with `formatFailure` of each; `--trace` asks for `trace: true` and prints `report.lines`. `report.command` names just these flags.
  */
 import { type ClientBehaviour, formatClientBehaviours } from '../../client/byzantine/behaviour.ts'
@@ -37,8 +37,8 @@ export { neverHappened, SOMETIMES, SOMETIMES_RUNS_MIN } from './sometimes.ts'
 export type { ViolationKind } from './violation.ts'
 
 const FAILURE_LINES = 40
-const CLIENTS = 8
-const REQUESTS = 200
+/** What a run has when nothing else is said. */
+export const DEFAULT_LOAD = { clients: 8, requests: 200 } as const
 /** What its liar does is drawn elsewhere. */
 const FUZZED: Byzantine = { behaviours: [], count: 1 }
 
@@ -96,8 +96,8 @@ function runOnce(options: SimOptions): SimReport {
   const random = new Random(options.seed)
   const {
     seed,
-    clients = CLIENTS,
-    requests = REQUESTS,
+    clients = DEFAULT_LOAD.clients,
+    requests = DEFAULT_LOAD.requests,
     faults = 'swarm',
     replicas,
     byzantineClients,
@@ -141,8 +141,8 @@ function commandOf(options: SimOptions): string {
   const { seed, replicas, clients, requests, faults, byzantine, byzantineClients, byzzfuzz } = options
   const flags: string[] = [`--seed ${seed}`, '--runs 1']
   if (replicas !== undefined) flags.push(`--replicas ${replicas}`)
-  if (clients !== undefined && clients !== CLIENTS) flags.push(`--clients ${clients}`)
-  if (requests !== undefined && requests !== REQUESTS) flags.push(`--requests ${requests}`)
+  if (clients !== undefined && clients !== DEFAULT_LOAD.clients) flags.push(`--clients ${clients}`)
+  if (requests !== undefined && requests !== DEFAULT_LOAD.requests) flags.push(`--requests ${requests}`)
   if (faults !== undefined && faults !== 'swarm') {
     flags.push(`--faults ${typeof faults === 'string' ? faults : faults.join(',')}`)
   }

@@ -3,6 +3,7 @@ import { type Command, InvalidArgumentError } from 'commander'
 import { campaignInParallel } from '../../chaos/sim/parallel.ts'
 import {
   type CampaignSummary,
+  DEFAULT_LOAD,
   FAULT_KINDS,
   type FaultSelection,
   formatFailure,
@@ -22,12 +23,16 @@ import { listed, plural } from '../words.ts'
 import { REPLICAS_OPTION_MAX } from './limits.ts'
 
 const SEED_MAX = 2 ** 32 - 1
+const CLIENTS_MAX = 64
+const REQUESTS_MAX = 1_000_000
 const PROGRESS_INTERVAL_MS = 250
 
 type Options = {
   readonly seed: number
   readonly runs: number
   readonly replicas?: number
+  readonly clients: number
+  readonly requests: number
   readonly faults: FaultSelection
   readonly byzantine?: string
   readonly byzantineClients?: string
@@ -47,6 +52,8 @@ export function define(command: Command, exit: (code: ExitCode) => void): void {
       'at least 4 (default: drawn from the seed)',
       wholeNumber(4, REPLICAS_OPTION_MAX),
     )
+    .option('--clients <n>', 'that make calls', wholeNumber(1, CLIENTS_MAX), DEFAULT_LOAD.clients)
+    .option('--requests <n>', 'calls over all clients', wholeNumber(1, REQUESTS_MAX), DEFAULT_LOAD.requests)
     .option(
       '--faults <which>',
       'swarm: a random subset per seed; all; none; or kinds, with commas between',
@@ -86,12 +93,17 @@ function faultsFrom(text: string): FaultSelection {
   throw new InvalidArgumentError(`It must be swarm, all, none, or some of: ${FAULT_KINDS.join(', ')}.`)
 }
 
-type Choices = Pick<SimOptions, 'faults' | 'replicas' | 'byzantine' | 'byzantineClients' | 'byzzfuzz'>
+type Choices = Pick<
+  SimOptions,
+  'clients' | 'requests' | 'faults' | 'replicas' | 'byzantine' | 'byzantineClients' | 'byzzfuzz'
+>
 
 async function simulate(options: Options): Promise<ExitCode> {
   const { seed, runs, replicas, faults, workers, trace = false, json = false } = options
-  const { byzzfuzz = false } = options
+  const { clients, requests, byzzfuzz = false } = options
   const choices: Choices = {
+    clients,
+    requests,
     faults: byzzfuzz && faults === 'swarm' ? 'none' : faults,
     byzzfuzz,
     ...(replicas === undefined ? {} : { replicas }),
@@ -157,7 +169,9 @@ async function* watched(
     if (isTerminal) process.stderr.write('\r\x1b[K')
     if (options.trace === true && !options.json) process.stdout.write(`${report.lines.join('\n')}\n`)
     if (report.failure !== null && !options.json) {
-      process.stdout.write(`${formatFailure(report)}\n${replayCommand(report.seed, options)}\n\n`)
+      process.stdout.write(
+        `${formatFailure(report)}\nreplay it: ${report.command.replace('pbft', invocation())} --trace\n\n`,
+      )
     }
     if (isTerminal && performance.now() - shownMs >= PROGRESS_INTERVAL_MS) {
       shownMs = performance.now()
@@ -170,21 +184,6 @@ async function* watched(
 }
 
 /** With every choice that made this run what it was. */
-function replayCommand(
-  seed: number,
-  { replicas, faults, byzantine, byzantineClients, liars, byzzfuzz }: Options,
-): string {
-  const choices = [
-    replicas === undefined ? '' : ` --replicas ${replicas}`,
-    faults === 'swarm' ? '' : ` --faults ${typeof faults === 'string' ? faults : faults.join(',')}`,
-    byzantineClients === undefined ? '' : ` --byzantine-clients "${byzantineClients}"`,
-    byzantine === undefined ? '' : ` --byzantine "${byzantine}"`,
-    liars === undefined ? '' : ` --liars ${liars}`,
-    byzzfuzz === true ? ' --byzzfuzz' : '',
-  ]
-  return `replay it: ${invocation()} simulate --seed ${seed}${choices.join('')} --trace`
-}
-
 function printSummary({ runs, failures, happenings, missing }: CampaignSummary, runsPerSecond: number): void {
   const rows = Object.entries(happenings).map(([what, count]) => [what, `${count}`])
   process.stdout.write(`${table(['what happened', 'times'], rows)}\n\n`)
