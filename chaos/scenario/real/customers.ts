@@ -1,12 +1,11 @@
 import { type Bank, connect } from '../../../client/client.ts'
 import type { Observation } from '../../../client/effects.ts'
-import { ClientError, IndeterminateError, NoQuorumError } from '../../../client/errors.ts'
+import { ClientError } from '../../../client/errors.ts'
 import { formatRequestName } from '../../../protocol/operations.ts'
-import { quorumOf } from '../../../protocol/quorum.ts'
-import type { CallId, HistoryEvent, RequestPart } from '../../check/history.ts'
+import type { CallId, HistoryEvent } from '../../check/history.ts'
 import type { Told } from '../outcome.ts'
-import { CLIENTS, type ClientName, REPLICAS, senderOf, type Transaction } from '../scenario.ts'
-import { toldOf } from '../told.ts'
+import { CLIENTS, type ClientName, senderOf, type Transaction } from '../scenario.ts'
+import { failedBy, toldOf } from '../told.ts'
 import type { ScenarioCluster } from './cluster.ts'
 
 /** Sessions with a quorum that runs are there within milliseconds. */
@@ -39,7 +38,7 @@ export class Customers {
       return await this.#call(bank, transaction, Math.max(1, patienceMs - (performance.now() - startedMs)))
     } catch (error) {
       if (!(error instanceof ClientError)) throw error
-      return { kind: 'not-executed', why: whyOf(error) }
+      return failedBy(error)
     }
   }
 
@@ -102,14 +101,12 @@ export class Customers {
 
   #onError(error: ClientError, call: CallId): Told {
     const { code } = error
-    if (!(error instanceof IndeterminateError)) {
-      this.#record({ type: 'fail', atUs: nowUs(), call, code })
-      return { kind: 'not-executed', why: whyOf(error) }
-    }
-    const request: RequestPart = { ...error.request, ...error.slice }
-    this.#record({ type: 'unknown', atUs: nowUs(), call, code, request })
-    this.#doubts.set(formatRequestName(error.request), call)
-    return { kind: 'unanswered', request }
+    const told = failedBy(error)
+    if (told.kind === 'unanswered') {
+      this.#record({ type: 'unknown', atUs: nowUs(), call, code, request: told.request })
+      this.#doubts.set(formatRequestName(told.request), call)
+    } else this.#record({ type: 'fail', atUs: nowUs(), call, code })
+    return told
   }
 
   #observe(what: Observation): void {
@@ -124,12 +121,6 @@ export class Customers {
     this.#doubts.clear()
     await Promise.all(banks.map((bank) => bank.close()))
   }
-}
-
-function whyOf(error: ClientError): string {
-  if (!(error instanceof NoQuorumError)) return error.message.replace(/^not executed, /, '')
-  const { quorum } = quorumOf(REPLICAS)
-  return `nothing was sent: no quorum, ${error.answered.length} of ${REPLICAS} replicas answered and ${quorum} are needed`
 }
 
 /** Whole microseconds, on a clock that does not go back. */

@@ -1,5 +1,4 @@
 import type { Answer } from '../../../client/effects.ts'
-import { type ClientError, IndeterminateError } from '../../../client/errors.ts'
 import type { Message } from '../../../protocol/messages.ts'
 import { CLIENT_ID_MIN, clientId, type PrincipalId } from '../../../protocol/types.ts'
 import { summaryOf, type TraceLine } from '../../../replica/runtime/message-trace.ts'
@@ -17,7 +16,7 @@ import {
   senderOf,
   type Transaction,
 } from '../scenario.ts'
-import { toldOf } from '../told.ts'
+import { failedBy, toldOf } from '../told.ts'
 import { SwitchingAdversaries } from './switching-adversary.ts'
 
 /** The same every time: a scenario has no chance in it. */
@@ -167,11 +166,4 @@ function answeredBy(answer: Answer): Told {
     case 'outcome':
       throw new Error('a customer asked for no outcome')
   }
-}
-
-function failedBy(error: ClientError): Told {
-  if (error instanceof IndeterminateError) {
-    return { kind: 'unanswered', request: { ...error.request, ...error.slice } }
-  }
-  return { kind: 'not-executed', why: error.message.replace(/^not executed, /, '') }
 }
