@@ -274,6 +274,9 @@ function primaryOf(all: ReadonlyMap<number, ReplicaReport>): number {
   return newest.primary
 }
 
+/** Percent of what it was before. */
+const shareOf = (before: number) => (rate: number) => `${((100 * rate) / before).toFixed(0)} %`
+
 function print(result: FaultResult, json: boolean): void {
   if (json) {
     process.stdout.write(`${JSON.stringify(result)}\n`)
@@ -292,7 +295,7 @@ function print(result: FaultResult, json: boolean): void {
         break
       case 'backup': {
         const [before, down, after] = round.throughputOps
-        const share = (rate: number) => `${((100 * rate) / before).toFixed(0)} %`
+        const share = shareOf(before)
         out(
           `backup down for ${DOWN_MS / SECOND_MS} s at ${grouped(before)} operations/s: ${share(down)} meanwhile, ` +
             `${share(after)} while it caught up ${grouped(round.missedSeqs)} batches in ${(round.caughtUpMs / SECOND_MS).toFixed(1)} s`,
@@ -301,7 +304,7 @@ function print(result: FaultResult, json: boolean): void {
       }
       case 'liar': {
         const [before, first, lying] = round.throughputOps
-        const share = (rate: number) => `${((100 * rate) / before).toFixed(0)} %`
+        const share = shareOf(before)
         const until =
           round.replacedMs === null
             ? `${share(first)} in ${ENOUGH_MS / SECOND_MS} s as the primary, which it remained`

@@ -23,7 +23,7 @@ const NEWEST_WEIGHT = 1 / 8
 
 /**
  * [NC10] Whether the primary orders requests as fast as this cluster shows that it can: measured against the time that the
- * votes on a batch take here, which the primary has no part in. Only what this replica saw itself counts.
+ * votes on a batch take here, which it cannot shorten alone. Only what this replica saw itself counts.
  */
 export class PrimaryWatch {
   readonly #outbox: Outbox

@@ -40,4 +40,5 @@ test.each(KEPT_WITH_LIARS)('seed %d, a liar of four (%s) [%s] %s', (seed, liar) 
     byzantine: { behaviours: parseBehaviours(liar, { replicas: 4 }) },
   })
   expect(report.failure).toBeNull()
+  expect(report.happenings).toHaveProperty('stale request ordered')
 })
