@@ -25,6 +25,10 @@ const BEHIND_MIN = 8
 const BROUGHT_MIN = 4
 /** Ticks in a row that nobody can serve what is missing, before state is fetched instead. */
 const BEYOND_TICKS = 3
+/** So often a late replica that gets nothing gives the primary T again: it may be asking one peer after another. */
+const EXCUSES_MAX = 4
+
+type Position = { readonly executed: Seq; readonly frontier: Seq }
 
 /**
  * [CP5] Catch-up by messages: says what this replica has, asks for what it lacks, and takes what is proven. Committed
@@ -64,7 +68,10 @@ export class CatchUp {
   #askedAtTick: BodiesWanted | null = null
   #beyondTicks = 0
   /** Of the last tick, to see whether anything moved. */
-  #before: { readonly executed: Seq; readonly frontier: Seq }
+  #before: Position
+  /** Where this replica was when the primary was last excused, and how often it was there. */
+  #excusedAt: Position
+  #excuses = 0
   #idleMs = 0
   /** Nothing was committed or executed between the last two ticks. */
   #isStalled = false
@@ -93,6 +100,7 @@ export class CatchUp {
     this.#progress = new PeerProgress(args.config)
     this.#giver = args.config.self
     this.#before = this.#position()
+    this.#excusedAt = this.#before
   }
 
   // --- asking
@@ -115,7 +123,7 @@ export class CatchUp {
   /** While something is stuck STATUS goes out at every tick, else once in statusIdleMs. */
   onTimeout(): void {
     const now = this.#position()
-    const moved = now.executed !== this.#before.executed || now.frontier !== this.#before.frontier
+    const moved = !isSame(now, this.#before)
     this.#before = now
     this.#isStalled = !moved
     this.#idleMs += this.#config.statusBusyMs
@@ -133,7 +141,20 @@ export class CatchUp {
     this.#outbox.effect({ type: 'set-timer', timer: 'status', ms: this.#config.statusBusyMs })
   }
 
-  #position(): { readonly executed: Seq; readonly frontier: Seq } {
+  /**
+   * [NC8] T is over. Whether this replica is late, not the primary: f+1 are ahead, and something came lately. When nothing
+   * does, they may have what none of them can prove, and a new view must decide it again.
+   */
+  excusesPrimary(): boolean {
+    if (!this.isBehind) return false
+    const now = this.#position()
+    if (!isSame(now, this.#excusedAt)) this.#excuses = 0
+    this.#excusedAt = now
+    this.#excuses += 1
+    return this.#excuses <= EXCUSES_MAX
+  }
+
+  #position(): Position {
     return { executed: this.#execution.lastExecuted, frontier: this.#execution.frontier }
   }
 
@@ -386,6 +407,9 @@ export class CatchUp {
     return false
   }
 }
+
+const isSame = (one: Position, other: Position): boolean =>
+  one.executed === other.executed && one.frontier === other.frontier
 
 /** A word is said on the sender's channel, not signed. */
 const EMPTY = new Uint8Array(0)

@@ -331,11 +331,11 @@ export class ReplicaCore {
     }
   }
 
-  /** [NC8] When f+1 are ahead it is this replica that is late, not the primary. */
+  /** [NC8] */
   #onViewTimeout(): void {
     const { timer, views, catchUp } = this.#parts
     if (!timer.onTimeout()) return
-    if (!views.isPending && catchUp.isBehind) timer.restart()
+    if (!views.isPending && catchUp.excusesPrimary()) timer.restart()
     else views.onTimerExpired()
   }
 

@@ -20,17 +20,38 @@ test.each(KEPT)('seed %d (n %s) [%s] %s', (seed, replicas) => {
 })
 
 /** The same of the matrix of pairs, with its faults. */
-const KEPT_WITH_LIARS: readonly (readonly [seed: number, liar: string, rule: string, what: string])[] = [
+const KEPT_WITH_LIARS: readonly (readonly [
+  seed: number,
+  liar: string,
+  rule: string,
+  what: string,
+  /** What the seed is kept for happens in it. */
+  happening: string,
+])[] = [
   [
     12,
     'equivocation; lying-reads',
     'FS3',
     'a stale request that a liar ordered kept its lane from being heard',
+    'stale request ordered',
   ],
-  [20, 'equivocation; conflicting-votes', 'FS3', 'the same, in a window that nothing else filled'],
+  [
+    20,
+    'equivocation; conflicting-votes',
+    'FS3',
+    'the same, in a window that nothing else filled',
+    'stale request ordered',
+  ],
+  [
+    16,
+    'sign; corrupt-state',
+    'NC8',
+    'two replicas were behind a third that could not prove what it had, and excused the primary for ever',
+    'rejected bad-signature',
+  ],
 ]
 
-test.each(KEPT_WITH_LIARS)('seed %d, a liar of four (%s) [%s] %s', (seed, liar) => {
+test.each(KEPT_WITH_LIARS)('seed %d, a liar of four (%s) [%s] %s', (seed, liar, _rule, _what, happening) => {
   const report = simulate({
     seed,
     replicas: 4,
@@ -40,5 +61,5 @@ test.each(KEPT_WITH_LIARS)('seed %d, a liar of four (%s) [%s] %s', (seed, liar) 
     byzantine: { behaviours: parseBehaviours(liar, { replicas: 4 }) },
   })
   expect(report.failure).toBeNull()
-  expect(report.happenings).toHaveProperty('stale request ordered')
+  expect(report.happenings).toHaveProperty(happening)
 })

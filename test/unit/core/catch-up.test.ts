@@ -294,3 +294,20 @@ test('[CP5] [NC8] where nothing moves and a request waits STATUS goes out at eve
     expect(tick()).toContainEqual(expect.objectContaining({ type: 'send', to: [0, 1, 2] }))
   }
 })
+
+test('[NC8] who is late excuses the primary while it comes nearer, and only so often while it does not', () => {
+  const untilNot = (): number => {
+    let excuses = 0
+    while (catchUp.excusesPrimary()) excuses += 1
+    return excuses
+  }
+  for (const peer of [0, 1]) statusFrom(peer, 90, 0)
+  expect(untilNot()).toBe(4)
+  bring(0, committed(5, batchOf('first')))
+  expect(untilNot()).toBe(4)
+})
+
+test('[NC8] who is not late does not excuse it', () => {
+  statusFrom(0, 90, 0)
+  expect(catchUp.excusesPrimary()).toBe(false)
+})
