@@ -5,7 +5,7 @@ import type { ClientContext } from './context.ts'
 import type { TimerName } from './effects.ts'
 import { ReplyCertificate, type Verdict } from './reply-certificate.ts'
 
-/** One numbered, signed request: sent to the supposed primary, then again and to all, until a quorum answers. */
+/** One numbered, signed request: sent to all, and again, until a quorum answers [NC6]. */
 export class Attempt {
   readonly name: RequestName
   readonly #context: ClientContext
@@ -41,25 +41,19 @@ export class Attempt {
   }
 
   start(): void {
-    const { replicas, effects } = this.#context
-    const { primary } = replicas
-    this.#send(replicas.isConnected(primary) ? [primary] : replicas.connected)
-    effects.push({
-      type: 'observe',
-      what: { kind: 'request-sent', name: this.name, operations: this.operations },
-    })
+    this.#send()
+    const what = { kind: 'request-sent', name: this.name, operations: this.operations } as const
+    this.#context.effects.push({ type: 'observe', what })
   }
 
-  /** To all: they hold it, relay it to the primary, and time that one [NC8]. */
   again(): void {
-    const { replicas, effects } = this.#context
-    this.#send(replicas.connected)
-    effects.push({ type: 'observe', what: { kind: 'request-resent', name: this.name, sends: this.#sends } })
+    this.#send()
+    const what = { kind: 'request-resent', name: this.name, sends: this.#sends } as const
+    this.#context.effects.push({ type: 'observe', what })
   }
 
   /** A new session has seen nothing of what is outstanding. */
   sessionUp(peer: ReplicaId): void {
-    if (this.#left && this.#sends === 1 && peer !== this.#context.replicas.primary) return
     this.#left = true
     this.#context.effects.push({ type: 'send', to: [peer], message: this.#request })
   }
@@ -72,12 +66,7 @@ export class Attempt {
   add(from: ReplicaId, reply: Reply, nowMs: number): Verdict | undefined {
     if (reply.number !== this.name.number || reply.requestDigest !== this.name.digest) return undefined
     const verdict = this.#certificate.add(from, reply.outcome)
-    if (verdict === undefined) {
-      // The primary will not order it, so that nobody else hears of it: ask them, without waiting for the timer.
-      const refused = reply.outcome.kind !== 'executed' && from === this.#context.replicas.primary
-      if (refused && this.#sends === 1) this.again()
-      return undefined
-    }
+    if (verdict === undefined) return undefined
     if (this.#sends === 1) this.#context.latency.sample(nowMs - this.#startedMs)
     if (verdict.kind === 'executed' && verdict.dissenters.length > 0) {
       const what = { kind: 'dissent', replicas: verdict.dissenters } as const
@@ -86,8 +75,10 @@ export class Attempt {
     return verdict
   }
 
-  #send(to: readonly ReplicaId[]): void {
-    const { effects, latency, deps } = this.#context
+  /** The backups hold it, relay it to the primary, and time that one from now on [NC8] [NC10]. */
+  #send(): void {
+    const { replicas, effects, latency, deps } = this.#context
+    const to = replicas.connected
     this.#sends++
     if (to.length > 0) {
       this.#left = true

@@ -168,13 +168,10 @@ export class ClientCore {
   }
 
   #onMessage(from: PrincipalId, message: Message, nowMs: number): void {
-    const { replicas, config, effects } = this.#context
+    const { replicas, config } = this.#context
     if (!replicas.has(from)) return
     if (message.type === 'read-reply') return this.#reads.onReply(from, message, nowMs)
     if (message.type !== 'reply' || message.client !== config.client) return
-    if (replicas.heardView(from, message.view)) {
-      effects.push({ type: 'observe', what: { kind: 'view-adopted', view: replicas.view } })
-    }
     this.#lanes.onReply(from, message, nowMs)
   }
 

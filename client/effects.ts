@@ -1,6 +1,6 @@
 import type { Message, Read, Request } from '../protocol/messages.ts'
 import type { OperationResult, ReadValue, RequestName } from '../protocol/operations.ts'
-import type { PrincipalId, ReplicaId, View } from '../protocol/types.ts'
+import type { PrincipalId, ReplicaId } from '../protocol/types.ts'
 import type { ClientError, RequestSlice } from './errors.ts'
 
 declare const brand: unique symbol
@@ -56,7 +56,6 @@ export type Observation =
   | { readonly kind: 'read-sent'; readonly accounts: number }
   /** Answers disagreed or were missing, twice: it goes as an ordered request. */
   | { readonly kind: 'read-ordered'; readonly accounts: number }
-  | { readonly kind: 'view-adopted'; readonly view: View }
   /** A quorum agreed on something else than these replicas said. */
   | { readonly kind: 'dissent'; readonly replicas: readonly ReplicaId[] }
 

@@ -90,8 +90,6 @@ export type Reply = {
     | { readonly kind: 'number-reused' }
     /** The lane's entry is beyond this number; `entryNumber` is that entry's. */
     | { readonly kind: 'superseded'; readonly entryNumber: RequestNumber }
-  /** A hint where the primary is; never compared [NC6]. */
-  readonly view: View
 }
 
 /** [NC7] Balances from executed state. `nonce` is the client's, below 2^48. */

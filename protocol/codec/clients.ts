@@ -1,6 +1,6 @@
 import type { Read, ReadReply, Reply } from '../messages.ts'
 import { MalformedError, Reader } from '../reader.ts'
-import type { Lane, PrincipalId, RequestNumber, Seq, View } from '../types.ts'
+import type { Lane, PrincipalId, RequestNumber, Seq } from '../types.ts'
 import { assertNever, digestToBytes } from '../types.ts'
 import { ACCOUNT_CHARACTERS_MAX, BODY_BYTES_MAX, LANES_MAX, READ_ACCOUNTS_MAX, UINT32_MAX } from './bounds.ts'
 
@@ -12,7 +12,6 @@ export const replyToFields = (reply: Reply): unknown[] => [
   reply.lane,
   reply.number,
   digestToBytes(reply.requestDigest),
-  reply.view,
   ...outcomeToFields(reply.outcome),
 ]
 
@@ -34,8 +33,7 @@ export function replyFromFields(fields: Reader): Reply {
   const lane = fields.integer(LANES_MAX) as Lane
   const number = fields.integer() as RequestNumber
   const requestDigest = fields.digest()
-  const view = fields.integer() as View
-  return { type: 'reply', client, lane, number, requestDigest, outcome: outcomeFromFields(fields), view }
+  return { type: 'reply', client, lane, number, requestDigest, outcome: outcomeFromFields(fields) }
 }
 
 function outcomeFromFields(fields: Reader): Reply['outcome'] {

@@ -79,9 +79,8 @@ export class Batcher {
     switch (standing.kind) {
       case 'answered': {
         if (from !== request.client) return
-        const { view } = this.#normalCase
         const named = { ...request, requestDigest: request.digest }
-        return this.#outbox.send([from], replyTo(named, { outcome: standing.outcome, view }))
+        return this.#outbox.send([from], replyTo(named, standing.outcome))
       }
       case 'ordered':
         return

@@ -1,5 +1,5 @@
 import type { Reply, Request } from '../../protocol/messages.ts'
-import type { PrincipalId, RequestNumber, Seq, View } from '../../protocol/types.ts'
+import type { PrincipalId, RequestNumber, Seq } from '../../protocol/types.ts'
 import type { LaneEntry } from './event.ts'
 import type { LaneKey, Waiting } from './waiting.ts'
 
@@ -201,8 +201,8 @@ function outcomeOf(request: Request, entry: LaneEntry): Reply['outcome'] {
 /** The answer to a request, as every replica words it [NC6]. */
 export function replyTo(
   request: Pick<Request, 'client' | 'lane' | 'number'> & { readonly requestDigest: Request['digest'] },
-  { outcome, view }: { outcome: Reply['outcome']; view: View },
+  outcome: Reply['outcome'],
 ): Reply {
   const { client, lane, number, requestDigest } = request
-  return { type: 'reply', client, lane, number, requestDigest, outcome, view }
+  return { type: 'reply', client, lane, number, requestDigest, outcome }
 }

@@ -354,12 +354,11 @@ export class ReplicaCore {
 
   /** [NC6] The result goes to the client; what its lane holds next goes to the primary. */
   #answer(entry: LaneEntry): void {
-    const { table, batcher, normalCase, outbox } = this.#parts
+    const { table, batcher, outbox } = this.#parts
     const next = table.executed(entry)
     if (next !== undefined) batcher.onLaneFree(next)
     if (isReplica(entry.client)) return
-    const outcome = { kind: 'executed' as const, result: entry.result }
-    outbox.send([entry.client], replyTo(entry, { outcome, view: normalCase.view }))
+    outbox.send([entry.client], replyTo(entry, { kind: 'executed', result: entry.result }))
   }
 
   #onCommittedRead({ reader, entries }: Extract<Event, { type: 'committed-read' }>): void {

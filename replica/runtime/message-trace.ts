@@ -165,7 +165,7 @@ export function summaryOf(message: Message): Pick<Traced, 'type' | 'view' | 'seq
     case 'request':
       return { type, digest: short(message.digest) }
     case 'reply':
-      return { type, view: message.view, digest: short(message.requestDigest) }
+      return { type, digest: short(message.requestDigest) }
     case 'fetch-batch':
       return { type, seq: message.seq, digest: short(message.digest) }
     default:

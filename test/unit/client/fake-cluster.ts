@@ -6,7 +6,7 @@ import { decodeMessage, encodeMessage, isMalformed } from '../../../protocol/cod
 import type { Message, Read, ReadReply, Reply, Request } from '../../../protocol/messages.ts'
 import type { Operation, OperationResult, ReadValue } from '../../../protocol/operations.ts'
 import { encodeResults } from '../../../protocol/results-codec.ts'
-import { clientId, type Digest, replicaId, requestNumber, seq, view } from '../../../protocol/types.ts'
+import { clientId, type Digest, replicaId, requestNumber, seq } from '../../../protocol/types.ts'
 
 export const SELF = clientId(1000)
 
@@ -29,7 +29,6 @@ export type Behaviour = (honest: Reply | ReadReply, request: Request | Read) => 
 
 /** One log that all replicas execute at once: ordering is not under test here. */
 export class FakeBank {
-  view = 0
   readonly balances = new Map<string, { balance: bigint; version: number }>()
   readonly lanes = new Map<number, LaneState>()
   /** Requests in the order of execution. */
@@ -69,7 +68,7 @@ export class FakeBank {
         : digest === latest.digest
           ? { kind: 'executed', result: latest.result }
           : { kind: 'number-reused' }
-    return { type: 'reply', client, lane, number, requestDigest: digest, outcome, view: view(this.view) }
+    return { type: 'reply', client, lane, number, requestDigest: digest, outcome }
   }
 
   readReply({ nonce, accounts }: Read): ReadReply {

@@ -239,7 +239,6 @@ const ARBITRARIES: { readonly [T in MessageType]: fc.Arbitrary<Extract<Message, 
     lane: laneArb,
     number: integer.map(requestNumber),
     requestDigest: digestArb,
-    view: viewArb,
     outcome: fc.oneof(
       fc.record({ kind: fc.constant('executed' as const), result: fc.uint8Array({ maxLength: 100 }) }),
       fc.record({ kind: fc.constant('number-reused' as const) }),
