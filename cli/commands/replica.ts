@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { UdpError } from '../../protocol/udp.ts'
-import { adversaryFrom } from '../../replica/byzantine/adversary.ts'
+import { adversaryIn } from '../../replica/byzantine/adversary.ts'
 import { portTaken } from '../../replica/local-cluster.ts'
 import { bundlePaths, loadBundle } from '../../replica/runtime/bundle.ts'
 import { requireBundle, serveReplica } from '../../replica/runtime/serve.ts'
@@ -44,7 +44,7 @@ async function replica({ dir, archive = false, byzantine, json = false }: Option
       logLevel: process.env.PBFT_LOG ?? 'info',
       archive,
       byzantine,
-      makeAdversary: byzantine === undefined ? undefined : adversaryFrom,
+      makeAdversary: byzantine === undefined ? undefined : adversaryIn(dir),
       until: ended.promise,
       onReady: ({ id, address }) =>
         process.stdout.write(

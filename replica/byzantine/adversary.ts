@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { assertNever } from '../../protocol/types.ts'
 import type { Adversary, MakeAdversary } from '../runtime/adversary.ts'
 import { type Behaviour, parseBehaviours } from './behaviour.ts'
@@ -13,6 +14,10 @@ import { twoFaced } from './behaviours/two-faced.ts'
 import { forgedCertificates, staleCertificates } from './behaviours/view-changes.ts'
 import { conflictingVotes, highWater, wrongDigest } from './behaviours/votes.ts'
 import type { Liar, Part } from './liar.ts'
+import { MemoryFile } from './memory-file.ts'
+
+/** In a bundle. */
+const MEMORY = 'said-by-liar'
 
 /** One liar with all of `behaviours` at once: each is told what the one before it made of the truth. */
 export function adversaryOf(behaviours: readonly Behaviour[], liar: Liar): Adversary {
@@ -93,3 +98,9 @@ function partOf({ name, targets }: Behaviour, liar: Liar): Part {
 /** The same, of a text. @throws BehaviourError */
 export const adversaryFrom: MakeAdversary = (text, liar) =>
   adversaryOf(parseBehaviours(text, { replicas: liar.config.quorum.n }), liar)
+
+/** The same, with a memory in `directory`, which outlives the process. */
+export const adversaryIn =
+  (directory: string): MakeAdversary =>
+  (text, liar) =>
+    adversaryFrom(text, { ...liar, openMemory: () => MemoryFile.open(join(directory, MEMORY)) })

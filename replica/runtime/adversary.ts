@@ -16,12 +16,22 @@ export type Adversary = {
   wire(to: PrincipalId, message: Message, packets: readonly Packet[]): readonly Packet[]
 }
 
+export type Said = { readonly to: readonly PrincipalId[]; readonly message: Message }
+
+/** What a liar said before its process ended, and what is to be known after this one. */
+export type Memory = {
+  readonly before: readonly Said[]
+  remember(said: Said): void
+}
+
 /** Who lies, and with what: its own key signs whatever it likes. */
 export type Liar = {
   readonly config: CoreConfig
   readonly crypto: CoreCrypto
   /** In [0, 1). */
   readonly random: () => number
+  /** Undefined where the adversary itself outlives its process, as in the simulator. */
+  readonly openMemory?: () => Memory
 }
 
 /** @throws Error, for people, when the text names no behaviours. */

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { createInterface } from 'node:readline'
 import { parseArgs } from 'node:util'
-import { adversaryFrom } from '../byzantine/adversary.ts'
+import { adversaryIn } from '../byzantine/adversary.ts'
 import { Controls } from './control.ts'
 import { failpointHook, parseFailpoint } from './failpoints.ts'
 import type { RunningReplica } from './replica.ts'
@@ -61,7 +61,7 @@ try {
     archive: values.archive,
     noteSynced: values['note-synced'],
     controls: values.control ? new Controls() : undefined,
-    makeAdversary: values.control || values.byzantine !== undefined ? adversaryFrom : undefined,
+    makeAdversary: values.control || values.byzantine !== undefined ? adversaryIn(values.dir) : undefined,
     byzantine: values.byzantine,
     trace: values['trace-all'] ? 'all' : values.trace ? 'view-changes' : undefined,
     until: ended.promise,

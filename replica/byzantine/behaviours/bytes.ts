@@ -1,33 +1,36 @@
 import { garbageFrom } from '../../../protocol/byzantine/garbage.ts'
-import type { Message } from '../../../protocol/messages.ts'
-import type { PrincipalId } from '../../../protocol/types.ts'
 import type { Effect } from '../../core/effect.ts'
-import type { Packet } from '../../runtime/adversary.ts'
+import type { Packet, Said } from '../../runtime/adversary.ts'
 import type { Liar, Part } from '../liar.ts'
 import { widened } from '../widened.ts'
 
-/** Of its first messages, and of its last. */
+/** Of the first messages since its start, and of the last. */
 const REPLAYED_MAX = 256
 const REPLAY_CHANCE = 0.2
 const GARBAGE_CHANCE = 0.2
 
-type Said = { readonly to: readonly PrincipalId[]; readonly message: Message }
-
-/** It outlives the process of its replica, so that what was said before a restart is said again after it. */
-export function replay({ random }: Liar): Part {
+/** Also what it said before its process was restarted. */
+export function replay({ random, openMemory }: Liar): Part {
+  const memory = openMemory?.()
   const first: Said[] = []
   const last: Said[] = []
+  const kept = memory === undefined ? [first, last] : [memory.before, first, last]
   const again = (): Said | undefined => {
-    const from = random() < 0.5 ? first : last
+    const from = kept[Math.floor(random() * kept.length)] ?? []
     return from[Math.floor(random() * from.length)]
+  }
+  const keep = ({ to, message }: Said): void => {
+    if (first.length < REPLAYED_MAX) {
+      first.push({ to, message })
+      memory?.remember({ to, message })
+    } else if (last.push({ to, message }) > REPLAYED_MAX) last.shift()
   }
   return {
     effects: (effects) =>
       effects.flatMap((effect): readonly Effect[] => {
         if (effect.type !== 'send') return [effect]
         const old = random() < REPLAY_CHANCE ? again() : undefined
-        if (first.length < REPLAYED_MAX) first.push(effect)
-        else if (last.push(effect) > REPLAYED_MAX) last.shift()
+        keep(effect)
         return old === undefined ? [effect] : [effect, { type: 'send', to: old.to, message: old.message }]
       }),
   }
