@@ -5,8 +5,8 @@ import type { NamedRequest, UnorderedRequest } from './waiting.ts'
 
 /** Ordering a request may take so many times what the votes on a batch take here, */
 const VOTE_ROUNDS = 2
-/** and this part of T's first length on top: clients repeat themselves no sooner, and processes pause. */
-const SLACK = 1 / 10
+/** and this part of T's first length on top: clients' packets come late to some, and processes pause. */
+const SLACK = 1 / 50
 /** So much of all time a primary may spend beyond that; */
 const EXCESS_SHARE = 1 / 10
 /** what is more adds up, to so many times T at first at most. Where a process starts on a busy machine less was measured. */
