@@ -1,3 +1,4 @@
+import { logWindowOf } from '../../protocol/config.ts'
 import { quorumOf } from '../../protocol/quorum.ts'
 import { replicaId } from '../../protocol/types.ts'
 import { formatBehaviours } from '../../replica/byzantine/behaviour.ts'
@@ -76,6 +77,7 @@ export class Simulation {
       promisesOf: (replica) => (liars.has(replica) ? null : (promises[replica] ?? null)),
       views: new ViewCheck({
         replicas: plan.replicas,
+        logWindow: logWindowOf(cast.genesis.parameters),
         exempt: liars,
         isSigned: (certificate) => isSigned(certificate, cast),
       }),

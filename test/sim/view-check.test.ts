@@ -53,13 +53,14 @@ const VIEW_CHANGES = [
 ]
 const ORDER = [header(2, 3, named('a')), header(2, 4, NULL_BATCH_DIGEST), header(2, 5, named('b'))]
 
-function told(message: NewView): () => void {
+function told(message: NewView, viewChanges: readonly ViewChange[] = VIEW_CHANGES): () => void {
   const check = new ViewCheck({
     replicas: 4,
+    logWindow: 8,
     exempt: new Set(),
     isSigned: ({ header }) => header.signature === SIGNATURE,
   })
-  for (const one of VIEW_CHANGES) check.onWire(one.replica, one)
+  for (const one of viewChanges) check.onWire(one.replica, one)
   return () => check.onWire(message.replica, message)
 }
 
@@ -78,6 +79,19 @@ test('[VC2] an O without a prepared batch, with a gap, or of a lower view is cau
   ]) {
     expect(told(newView(VIEW_CHANGES, wrong))).toThrow('O is [')
   }
+})
+
+test('[VC1] a certificate beyond the window of its own VIEW-CHANGE, at its h or of the view to come is absent', () => {
+  const [first, second, third] = VIEW_CHANGES as [ViewChange, ViewChange, ViewChange]
+  const absent = viewChange(0, 2, [
+    ...first.prepared.map((one) => one.header),
+    header(1, 2, named('at h')),
+    header(2, 7, named('to come')),
+    header(1, 11, named('beyond')),
+  ])
+  expect(told(newView([absent, second, third], ORDER), [absent, second, third])).not.toThrow()
+  const last = viewChange(0, 2, [...first.prepared.map((one) => one.header), header(1, 10, named('last'))])
+  expect(told(newView([last, second, third], ORDER), [last, second, third])).toThrow('O is [')
 })
 
 test('[VC2] a NEW-VIEW of fewer than q, or of VIEW-CHANGEs that nobody sent, is caught', () => {

@@ -14,6 +14,7 @@ export type IsSigned = (certificate: PreparedCertificate) => boolean
 /** [VC2] Every NEW-VIEW on the wire is computed again from the VIEW-CHANGEs that it names, by the rule's plain words. */
 export class ViewCheck {
   readonly #quorum: number
+  readonly #logWindow: number
   readonly #exempt: ReadonlySet<number>
   readonly #isSigned: IsSigned
   /** By sender and digest: equal bodies of two senders have one digest. */
@@ -23,10 +24,12 @@ export class ViewCheck {
   /** NEW-VIEWs of `exempt`, who are made to lie in them, are for the replicas to find out. */
   constructor(args: {
     readonly replicas: number
+    readonly logWindow: number
     readonly exempt: ReadonlySet<number>
     readonly isSigned: IsSigned
   }) {
     this.#quorum = quorumOf(args.replicas).quorum
+    this.#logWindow = args.logWindow
     this.#exempt = args.exempt
     this.#isSigned = args.isSigned
   }
@@ -80,7 +83,7 @@ export class ViewCheck {
       }
       bodies.push(body)
     }
-    const wanted = orderOf(bodies, this.#isSigned)
+    const wanted = orderOf(bodies, { isSigned: this.#isSigned, logWindow: this.#logWindow })
     const given = headers.map(({ seq, digest }: Header) => `${seq} ${digest.slice(0, 12)}`)
     if (headers.some((header) => header.view !== view)) return 'a header of another view'
     if (wanted.join() === given.join()) return null
@@ -91,8 +94,17 @@ export class ViewCheck {
 const nameOf = ({ replica, digest }: { readonly replica: ReplicaId; readonly digest: Digest }) =>
   `${replica} ${digest}`
 
-function orderOf(viewChanges: readonly ViewChange[], isSigned: IsSigned): string[] {
-  const entries = viewChanges.flatMap(({ prepared }) => prepared.filter(isSigned).map(({ header }) => header))
+function orderOf(
+  viewChanges: readonly ViewChange[],
+  { isSigned, logWindow }: { readonly isSigned: IsSigned; readonly logWindow: number },
+): string[] {
+  // [VC1] Of the window above the h that came with it, and of an earlier view; else it is absent.
+  const entries = viewChanges.flatMap(({ newView, lowWaterMark, prepared }) =>
+    prepared
+      .filter(isSigned)
+      .map(({ header }) => header)
+      .filter(({ view, seq }) => view < newView && seq > lowWaterMark && seq <= lowWaterMark + logWindow),
+  )
   const low = Math.max(...viewChanges.map(({ lowWaterMark }) => lowWaterMark))
   const high = Math.max(low, ...entries.map(({ seq }) => seq))
   const wanted: string[] = []

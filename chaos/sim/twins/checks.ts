@@ -1,4 +1,5 @@
 import type { BatchAt, Executed } from '../../../db/store.ts'
+import { logWindowOf } from '../../../protocol/config.ts'
 import type { Evidence, Message } from '../../../protocol/messages.ts'
 import type { Digest, ReplicaId, Seq, View } from '../../../protocol/types.ts'
 import type { Observation } from '../../../replica/core/effect.ts'
@@ -57,6 +58,7 @@ export class Checks {
     this.#evidence = new EvidenceCheck({ cast, liars: this.#twins, happenings })
     this.#views = new ViewCheck({
       replicas,
+      logWindow: logWindowOf(cast.genesis.parameters),
       exempt: this.#twins,
       isSigned: (certificate) => isSigned(certificate, cast),
     })
