@@ -150,7 +150,7 @@ export class ReplicaCore {
     const isJudge = mayJudge && hasRoom && !catchUp.isBehind
     const oldest = isJudge ? waiting.oldestUnordered() : null
     watch.watch(oldest !== null && isReplica(clientOf(oldest.key)) ? null : oldest)
-    if (watch.isTooSlow && isJudge) views.onPrimaryTooSlow()
+    if (isJudge && watch.isTooSlow(views)) views.onPrimaryTooSlow()
   }
 
   /** [NC8] [VC4] */

@@ -11,7 +11,9 @@ const SLACK = 1 / 50
 const EXCESS_SHARE = 1 / 10
 /** what is more adds up, to so many times T at first at most. Where a process starts on a busy machine less was measured. */
 const EXCESS_MAX = 4
-/** A view that ends with this part of it or more ends for being slow. */
+/** With this part of it a replica follows another that gave the view up; */
+const FOLLOWING_PART = 1 / 2
+/** a view that ends with this part of it or more ends for being slow. */
 const SLOW_PART = 1 / 4
 /** A replica steps once in statusBusyMs at least. When it did not for so many of them, it stood still itself. */
 const STEP_MAX = 2
@@ -57,9 +59,12 @@ export class PrimaryWatch {
     return this.#leniency * (SLACK * this.#baseMs + VOTE_ROUNDS * this.#votesMs)
   }
 
-  /** The primary is to be replaced. A wait counts when it is over: one that does not end is T's affair [NC8]. */
-  get isTooSlow(): boolean {
-    return this.#debtMs > EXCESS_MAX * this.#baseMs
+  /**
+   * The primary is to be replaced. A wait counts when it is over: one that does not end is T's affair [NC8]. Who gave the
+   * view up already votes in it no more, so that votes take longer, and what is allowed grows: the others follow sooner.
+   */
+  isTooSlow({ isGivenUp }: { readonly isGivenUp: boolean }): boolean {
+    return this.#debtMs > (isGivenUp ? FOLLOWING_PART : 1) * EXCESS_MAX * this.#baseMs
   }
 
   /** At the start of each step. What was waited for while this replica stood still itself says nothing of others. */

@@ -132,6 +132,11 @@ export class Views {
     return others.length >= this.#config.quorum.quorum
   }
 
+  /** Another replica wants a view above this one. */
+  get isGivenUp(): boolean {
+    return this.#viewChanges.viewsAbove(this.view).length > 0
+  }
+
   // --- giving a view up
 
   /** [NC8] [VC4] T is over: the primary of the view, entered or pending, did not do its part. */

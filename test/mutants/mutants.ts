@@ -310,8 +310,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'slow primary: never too slow',
     rule: 'NC10',
     file: `${CORE}/primary-watch.ts`,
-    find: 'return this.#debtMs > EXCESS_MAX * this.#baseMs',
-    replace: 'return this.#debtMs > 1_000 * EXCESS_MAX * this.#baseMs',
+    find: 'return this.#debtMs > (isGivenUp',
+    replace: 'return this.#debtMs > 1_000 * (isGivenUp',
     tests: ['test/sim/long-run.test.ts'],
   },
   {
@@ -321,6 +321,14 @@ export const MUTANTS: readonly Mutant[] = [
     find: 'if (this.#awaited === null) this.#fromMs = this.#outbox.nowMs',
     replace: 'this.#fromMs = this.#outbox.nowMs',
     tests: ['test/unit/core/primary-watch.test.ts'],
+  },
+  {
+    name: 'slow primary: nobody follows who gave the view up',
+    rule: 'NC10',
+    file: `${CORE}/views.ts`,
+    find: 'return this.#viewChanges.viewsAbove(this.view).length > 0',
+    replace: 'return this.#viewChanges.viewsAbove(this.view).length > 9',
+    tests: ['test/sim/long-run.test.ts'],
   },
 ]
 

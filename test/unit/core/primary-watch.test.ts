@@ -12,6 +12,7 @@ const EXCESS_MS = 4 * T_MS
 /** A fiftieth of T, and twice the votes' time. */
 const ALLOWED_MS = 10 + 2 * 10
 const MINUTES_MS = 60_000
+const ALONE = { isGivenUp: false }
 
 let outbox: Outbox
 let watch: PrimaryWatch
@@ -53,7 +54,7 @@ function orderEach(ms: number, count: number): number {
     waitsFor(key)
     pass(ms)
     order()
-    if (watch.isTooSlow) return key + 1
+    if (watch.isTooSlow(ALONE)) return key + 1
   }
   return count
 }
@@ -62,7 +63,7 @@ test('[NC10] nobody is judged before this replica knows what votes take', () => 
   waitsFor(1)
   pass(100 * T_MS)
   waitsFor(1)
-  expect(watch.isTooSlow).toBe(false)
+  expect(watch.isTooSlow(ALONE)).toBe(false)
 })
 
 test('[NC10] what is allowed follows the time that votes take here', () => {
@@ -84,7 +85,7 @@ test('[NC10] a primary that orders often, but each request late, is replaced all
     waitsFor(key, outbox.nowMs - 400)
     key += 1
     pass(100)
-    return watch.isTooSlow
+    return watch.isTooSlow(ALONE)
   }
   const waits = Array.from({ length: 100 }, isReplaced)
   // Nine tenths of the time count.
@@ -96,9 +97,9 @@ test('[NC10] a wait counts when it is over', () => {
   waitsFor(1)
   pass(ALLOWED_MS + EXCESS_MS + 1)
   waitsFor(1)
-  expect(watch.isTooSlow).toBe(false)
+  expect(watch.isTooSlow(ALONE)).toBe(false)
   waitsFor(2)
-  expect(watch.isTooSlow).toBe(true)
+  expect(watch.isTooSlow(ALONE)).toBe(true)
 })
 
 test('[NC10] a primary within what is allowed is never replaced', () => {
@@ -111,7 +112,7 @@ test('[NC10] pauses are forgiven as long as they are a tenth of the time', () =>
   for (let pause = 0; pause < 100; pause++) {
     orderEach(ALLOWED_MS + 1_000, 1)
     orderEach(5, 800)
-    expect(watch.isTooSlow).toBe(false)
+    expect(watch.isTooSlow(ALONE)).toBe(false)
   }
 })
 
@@ -123,7 +124,7 @@ test('[NC10] while this replica stands still itself nothing counts', () => {
     watch.onStep()
     order()
   }
-  expect(watch.isTooSlow).toBe(false)
+  expect(watch.isTooSlow(ALONE)).toBe(false)
   expect(watch.allowedMs).toBe(ALLOWED_MS)
 })
 
@@ -136,7 +137,7 @@ test('[NC10] quick orders do not pay for slow ones', () => {
       order({ votesMs: 0.001 })
     }
     orderEach(T_MS - 1, 1)
-    return watch.isTooSlow
+    return watch.isTooSlow(ALONE)
   })
   expect(waited.indexOf(true)).toBe(4)
 })
@@ -152,7 +153,7 @@ test('[NC10] a batch that was full had no room: the oldest gets its time again',
     pass(10)
     watch.onCommitted(last)
   }
-  expect(watch.isTooSlow).toBe(false)
+  expect(watch.isTooSlow(ALONE)).toBe(false)
 })
 
 test('[NC10] batches with room that leave the oldest out do not help', () => {
@@ -166,7 +167,7 @@ test('[NC10] batches with room that leave the oldest out do not help', () => {
     }
     order()
   }
-  expect(watch.isTooSlow).toBe(true)
+  expect(watch.isTooSlow(ALONE)).toBe(true)
 })
 
 test('[NC10] nothing counts while nothing waits or nobody can be judged', () => {
@@ -177,7 +178,7 @@ test('[NC10] nothing counts while nothing waits or nobody can be judged', () => 
     waitsFor(null)
     pass(10 * T_MS)
   }
-  expect(watch.isTooSlow).toBe(false)
+  expect(watch.isTooSlow(ALONE)).toBe(false)
 })
 
 test('[NC10] where all primaries are alike slow, each is given twice as much, until it is enough', () => {
@@ -226,4 +227,13 @@ test('[NC10] batches of a view that ended, or below the stable checkpoint, are n
   watch.onViewEnd()
   watch.onCommitted(seq(9))
   expect(watch.allowedMs).toBe(ALLOWED_MS)
+})
+
+test('[NC10] who waited half as long in excess follows another that gave the view up; who did not, does not', () => {
+  const followed = { isGivenUp: true }
+  order()
+  orderEach(ALLOWED_MS + EXCESS_MS / 2 - 100, 1)
+  expect(watch.isTooSlow(followed)).toBe(false)
+  orderEach(ALLOWED_MS + 500, 1)
+  expect([watch.isTooSlow(ALONE), watch.isTooSlow(followed)]).toEqual([false, true])
 })
