@@ -19,14 +19,17 @@ test.each(KEPT)('seed %d (n %s) [%s] %s', (seed, replicas) => {
   expect(report.failure).toBeNull()
 })
 
-/** The same of the matrix of pairs, with its faults. */
+/**
+ * The same of the matrix of pairs, with its faults. Since clients send to all at once none of them fails with its mend
+ * taken back; test/unit/core/admission.test.ts and catch-up.test.ts hold those.
+ */
 const KEPT_WITH_LIARS: readonly (readonly [
   seed: number,
   liar: string,
   rule: string,
   what: string,
-  /** What the seed is kept for happens in it. */
-  happening: string,
+  /** What the seed is kept for, where it still happens in it. */
+  happening: string | null,
 ])[] = [
   [
     12,
@@ -35,13 +38,7 @@ const KEPT_WITH_LIARS: readonly (readonly [
     'a stale request that a liar ordered kept its lane from being heard',
     'stale request ordered',
   ],
-  [
-    20,
-    'equivocation; conflicting-votes',
-    'FS3',
-    'the same, in a window that nothing else filled',
-    'stale request ordered',
-  ],
+  [20, 'equivocation; conflicting-votes', 'FS3', 'the same, in a window that nothing else filled', null],
   [
     16,
     'sign; corrupt-state',
@@ -61,5 +58,5 @@ test.each(KEPT_WITH_LIARS)('seed %d, a liar of four (%s) [%s] %s', (seed, liar, 
     byzantine: { behaviours: parseBehaviours(liar, { replicas: 4 }) },
   })
   expect(report.failure).toBeNull()
-  expect(report.happenings).toHaveProperty(happening)
+  if (happening !== null) expect(report.happenings).toHaveProperty(happening)
 })
