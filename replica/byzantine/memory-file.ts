@@ -32,7 +32,7 @@ const lineOf = ({ to, message }: Said): string =>
   `${to.join()} ${Buffer.from(encodeMessage(message)).toString('base64')}\n`
 
 function saidIn(line: string): Said[] {
-  const [to, bytes] = line.split(' ')
+  const [, to, bytes] = /^(\d+(?:,\d+)*) (\S+)$/.exec(line) ?? []
   if (to === undefined || bytes === undefined) return []
   const message = decodeMessage(Buffer.from(bytes, 'base64'))
   return isMalformed(message) ? [] : [{ to: to.split(',').map(Number) as PrincipalId[], message }]

@@ -17,6 +17,9 @@ const ACTIVE_MS = 1_000
 /** Requests of one source that wait to be verified: as many as a client may have lanes. */
 const WAITING_MAX = 1_024
 
+/** [FS2] Of what a signature in vain costs, what it costs to replace a request that was only kept. */
+const REPLACED_COST = 1 / 8
+
 type Place = { readonly isPrimary: boolean; readonly committedUpTo: number }
 
 export type Candidate = { readonly from: PrincipalId; readonly request: Request }
@@ -50,8 +53,9 @@ export class Admission {
     const known = lanes.get(key)
     if (known === undefined && lanes.size >= WAITING_MAX) return this.#outbox.reject(from, 'rate-limited')
     if (known !== undefined && known.number >= request.number) return
-    // A client waits for its answers; what a backup relays is another's pace, for which the primary must not be deaf to it.
-    if (known !== undefined && !isReplica(from)) this.#allowances.spend(from, 1)
+    // What a backup relays is another's pace, for which the primary must not be deaf to it. A client waits for answers, but
+    // those of the others may do, while this replica is late.
+    if (known !== undefined && !isReplica(from)) this.#allowances.spend(from, REPLACED_COST)
     lanes.set(key, request)
     this.#waiting.set(from, lanes)
   }
@@ -80,6 +84,10 @@ export class Admission {
     const shares = new Map<PrincipalId, (request: Request) => boolean>()
     for (const [key, request] of lanes) {
       const { kind } = this.#table.standing(request)
+      if (isReplica(from) && this.#isUnderCheck(request)) {
+        lanes.delete(key)
+        continue
+      }
       if (kind === 'new' && !isReplica(from)) {
         const mayCheck = shares.get(request.client) ?? this.#shareOf(request.client, place)
         shares.set(request.client, mayCheck)
@@ -91,7 +99,16 @@ export class Admission {
       // What became of it meanwhile its client hears when it asks again.
       if (kind === 'new') return request
     }
+    if (lanes.size === 0) this.#waiting.delete(from)
     return undefined
+  }
+
+  /** The very same, of whatever source: it gets the same verdict. All backups relay what a client sends to all. */
+  #isUnderCheck({ digest, signature }: Request): boolean {
+    for (const { request } of this.#checks.values()) {
+      if (request.digest === digest && Buffer.compare(request.signature, signature) === 0) return true
+    }
+    return false
   }
 
   /** Which requests of a client may go on now. */

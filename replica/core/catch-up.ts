@@ -1,5 +1,5 @@
 import type { Batch, BodiesWanted, Committed, Status, Vote } from '../../protocol/messages.ts'
-import type { Digest, PrincipalId, ReplicaId, Seq } from '../../protocol/types.ts'
+import type { Digest, PrincipalId, ReplicaId, Seq, View } from '../../protocol/types.ts'
 import type { Answers } from './answers.ts'
 import { hasBit } from './bitmap.ts'
 import { Certificate } from './certificate.ts'
@@ -25,7 +25,7 @@ const BEHIND_MIN = 8
 const BROUGHT_MIN = 4
 /** Ticks in a row that nobody can serve what is missing, before state is fetched instead. */
 const BEYOND_TICKS = 3
-/** So often a late replica that gets nothing gives the primary T again: it may be asking one peer after another. */
+/** So often a late replica that nobody proves anything to gives the primary T again: words of f+1 would do, too. */
 const EXCUSES_MAX = 4
 
 type Position = { readonly executed: Seq; readonly frontier: Seq }
@@ -69,9 +69,8 @@ export class CatchUp {
   #beyondTicks = 0
   /** Of the last tick, to see whether anything moved. */
   #before: Position
-  /** Where this replica was when the primary was last excused, and how often it was there. */
-  #excusedAt: Position
-  #excuses = 0
+  /** How often the primary of a view was excused since anything moved. */
+  #excused: { readonly view: View; readonly at: Position; readonly times: number } | null = null
   #idleMs = 0
   /** Nothing was committed or executed between the last two ticks. */
   #isStalled = false
@@ -100,7 +99,6 @@ export class CatchUp {
     this.#progress = new PeerProgress(args.config)
     this.#giver = args.config.self
     this.#before = this.#position()
-    this.#excusedAt = this.#before
   }
 
   // --- asking
@@ -142,16 +140,18 @@ export class CatchUp {
   }
 
   /**
-   * [NC8] T is over. Whether this replica is late, not the primary: f+1 are ahead, and something came lately. When nothing
-   * does, they may have what none of them can prove, and a new view must decide it again.
+   * [NC8] T is over. Whether this replica is late, not the primary: f+1 are ahead. When they bring what proves nothing, again
+   * and again, they may have what none of them can prove, and a new view must decide it.
    */
   excusesPrimary(): boolean {
     if (!this.isBehind) return false
-    const now = this.#position()
-    if (!isSame(now, this.#excusedAt)) this.#excuses = 0
-    this.#excusedAt = now
-    this.#excuses += 1
-    return this.#excuses <= EXCUSES_MAX
+    if (!this.#wordsWanted) return true
+    const { view } = this.#views
+    const at = this.#position()
+    const before = this.#excused
+    const isStuck = before !== null && before.view === view && isSame(before.at, at)
+    this.#excused = { view, at, times: isStuck ? before.times + 1 : 1 }
+    return this.#excused.times <= EXCUSES_MAX
   }
 
   #position(): Position {

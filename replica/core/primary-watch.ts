@@ -63,8 +63,9 @@ export class PrimaryWatch {
    * The primary is to be replaced. A wait counts when it is over: one that does not end is T's affair [NC8]. Who gave the
    * view up already votes in it no more, so that votes take longer, and what is allowed grows: the others follow sooner.
    */
-  isTooSlow({ isGivenUp }: { readonly isGivenUp: boolean }): boolean {
-    return this.#debtMs > (isGivenUp ? FOLLOWING_PART : 1) * EXCESS_MAX * this.#baseMs
+  isTooSlow(views: { readonly isGivenUp: boolean }): boolean {
+    const maxMs = EXCESS_MAX * this.#baseMs
+    return this.#debtMs > maxMs || (this.#debtMs > FOLLOWING_PART * maxMs && views.isGivenUp)
   }
 
   /** At the start of each step. What was waited for while this replica stood still itself says nothing of others. */

@@ -310,8 +310,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'slow primary: never too slow',
     rule: 'NC10',
     file: `${CORE}/primary-watch.ts`,
-    find: 'return this.#debtMs > (isGivenUp',
-    replace: 'return this.#debtMs > 1_000 * (isGivenUp',
+    find: 'const maxMs = EXCESS_MAX * this.#baseMs',
+    replace: 'const maxMs = 1_000 * EXCESS_MAX * this.#baseMs',
     tests: ['test/sim/long-run.test.ts'],
   },
   {
