@@ -307,6 +307,14 @@ export const MUTANTS: readonly Mutant[] = [
     tests: ['test/unit/core'],
   },
   {
+    name: 'a late replica excuses the primary for ever',
+    rule: 'NC8',
+    file: `${CORE}/core.ts`,
+    find: '!views.isPending && catchUp.excusesPrimary()',
+    replace: '!views.isPending && catchUp.isBehind',
+    tests: ['test/scenarios'],
+  },
+  {
     name: 'slow primary: never too slow',
     rule: 'NC10',
     file: `${CORE}/primary-watch.ts`,

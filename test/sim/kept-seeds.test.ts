@@ -21,7 +21,7 @@ test.each(KEPT)('seed %d (n %s) [%s] %s', (seed, replicas) => {
 
 /**
  * The same of the matrix of pairs, with its faults. Since clients send to all at once none of them fails with its mend
- * taken back; test/unit/core/admission.test.ts and catch-up.test.ts hold those.
+ * taken back; test/unit/core/admission.test.ts and test/scenarios/view-timer.txt hold those.
  */
 const KEPT_WITH_LIARS: readonly (readonly [
   seed: number,
@@ -44,7 +44,7 @@ const KEPT_WITH_LIARS: readonly (readonly [
     'sign; corrupt-state',
     'NC8',
     'two replicas were behind a third that could not prove what it had, and excused the primary for ever',
-    'rejected bad-signature',
+    null,
   ],
 ]
 
