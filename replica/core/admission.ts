@@ -4,7 +4,7 @@ import type { Allowances } from './allowance.ts'
 import { type ClientTable, laneKey } from './client-table.ts'
 import type { CheckId } from './effect.ts'
 import type { Outbox } from './outbox.ts'
-import { requestClaim } from './request-rules.ts'
+import { isSameRequest, requestClaim } from './request-rules.ts'
 import type { LaneKey } from './waiting.ts'
 
 /**
@@ -103,11 +103,9 @@ export class Admission {
     return undefined
   }
 
-  /** The very same, of whatever source: it gets the same verdict. All backups relay what a client sends to all. */
-  #isUnderCheck({ digest, signature }: Request): boolean {
-    for (const { request } of this.#checks.values()) {
-      if (request.digest === digest && Buffer.compare(request.signature, signature) === 0) return true
-    }
+  /** The very same, of whatever source. All backups relay what a client sends to all. */
+  #isUnderCheck(relayed: Request): boolean {
+    for (const { request } of this.#checks.values()) if (isSameRequest(request, relayed)) return true
     return false
   }
 

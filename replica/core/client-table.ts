@@ -1,6 +1,7 @@
 import type { Reply, Request } from '../../protocol/messages.ts'
 import type { PrincipalId, RequestNumber, Seq } from '../../protocol/types.ts'
 import type { LaneEntry } from './event.ts'
+import { isSameRequest } from './request-rules.ts'
 import type { LaneKey, Waiting } from './waiting.ts'
 
 const LANES = 65_536
@@ -56,7 +57,7 @@ export class ClientTable {
   /** True when exactly this request, with this signature, was verified here and waits. */
   hasVerified(request: Request): boolean {
     const held = this.#held.get(laneKey(request))
-    return held?.digest === request.digest && Buffer.compare(held.signature, request.signature) === 0
+    return held !== undefined && isSameRequest(held, request)
   }
 
   /** Keeps a verified request until it is ordered; a higher number on the lane replaces it. */

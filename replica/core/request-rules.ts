@@ -12,6 +12,10 @@ export const requestClaim = (request: Request): Claim => ({
   signature: request.signature,
 })
 
+/** The very same, signature included: what verified of one holds of the other. */
+export const isSameRequest = (one: Request, other: Request): boolean =>
+  one.digest === other.digest && Buffer.compare(one.signature, other.signature) === 0
+
 /** What no correct principal sends; the same verdict at every replica, since it comes from genesis alone. */
 export function requestRefusal(request: Request, config: CoreConfig): RejectionCode | null {
   // One authenticator for each replica is all there can be.
