@@ -114,7 +114,7 @@ export class Admission {
     const busy = new Set(this.#table.busyLanes(client))
     for (const { request } of this.#checks.values()) if (request.client === client) busy.add(laneKey(request))
     const lanesMax = isPrimary ? SHARED_LANES.primary : SHARED_LANES.backup
-    const isFree = !this.#isShared(client)
+    const isFree = !this.isShared(client)
     return (request) => {
       // [NC1] Nobody asks for a lane's next before its last is committed.
       if (this.#table.isUnderWay(request, committedUpTo)) return false
@@ -122,7 +122,8 @@ export class Admission {
     }
   }
 
-  #isShared(client: PrincipalId): boolean {
+  /** Another client was active within the last second. */
+  isShared(client: PrincipalId): boolean {
     const other = this.#active?.client === client ? this.#activeBefore : this.#active
     return other !== undefined && this.#outbox.nowMs - other.atMs < ACTIVE_MS
   }

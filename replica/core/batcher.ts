@@ -134,6 +134,11 @@ export class Batcher {
     })
   }
 
+  /** [FS3] Other clients are active, too: what this one asks of the primary may have to be relayed. */
+  isShared(client: PrincipalId): boolean {
+    return this.#admission.isShared(client)
+  }
+
   /** [FS3] A batch with these requests was executed. */
   onClientsServed(lanes: readonly LaneEntry[]): void {
     for (const { client } of lanes) this.#admission.onActive(client)

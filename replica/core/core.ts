@@ -144,12 +144,14 @@ export class ReplicaCore {
 
   /** [NC10] Who is late, or waits for its own database, does not judge. */
   #judgePrimary(): void {
-    const { amnesia, views, normalCase, transfer, catchUp, waiting, watch, log, execution } = this.#parts
+    const { amnesia, views, normalCase, transfer, catchUp, waiting, watch, log, execution, batcher } =
+      this.#parts
     const hasRoom = execution.frontier < log.highWaterMark && execution.backlog < BACKLOG_MAX / 2
     const mayJudge = amnesia.isVoting && !views.isPending && !normalCase.isPrimary && !transfer.isActive
     const isJudge = mayJudge && hasRoom && !catchUp.isBehind
     const oldest = isJudge ? waiting.oldestUnordered() : null
-    watch.watch(oldest !== null && isReplica(clientOf(oldest.key)) ? null : oldest)
+    const awaited = oldest !== null && isReplica(clientOf(oldest.key)) ? null : oldest
+    watch.watch(awaited, { isShared: awaited !== null && batcher.isShared(clientOf(awaited.key)) })
     if (isJudge && watch.isTooSlow(views)) views.onPrimaryTooSlow()
   }
 

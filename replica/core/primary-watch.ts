@@ -3,8 +3,8 @@ import type { CoreConfig } from './config.ts'
 import type { Outbox } from './outbox.ts'
 import type { NamedRequest, UnorderedRequest } from './waiting.ts'
 
-/** Ordering a request may take so many times what the votes on a batch take here, */
-const VOTE_ROUNDS = 2
+/** Ordering a request may take as long as the votes on a batch take here, twice that where requests wait for their turn, */
+const VOTE_ROUNDS = { atOnce: 1, inTurn: 2 } as const
 /** and this part of T's first length on top: clients' packets come late to some, and processes pause. */
 const SLACK = 1 / 50
 /** So much of all time a primary may spend beyond that; */
@@ -31,6 +31,7 @@ export class PrimaryWatch {
   readonly #outbox: Outbox
   readonly #baseMs: number
   readonly #stepMaxMs: number
+  readonly #inFlightMax: number
   #steppedMs = 0
   /** When the PRE-PREPAREs of this view that are not committed were accepted. */
   readonly #acceptedMs = new Map<Seq, number>()
@@ -42,6 +43,8 @@ export class PrimaryWatch {
   #awaited: UnorderedRequest | null = null
   /** No wait counts from before. */
   #fromMs = 0
+  /** When a correct primary may last have let a request wait for its turn. */
+  #inTurnMs = Number.NEGATIVE_INFINITY
   /** Time in which a request waited beyond what is allowed. */
   #debtMs = 0
   /** Up to when debt is reckoned. */
@@ -51,12 +54,18 @@ export class PrimaryWatch {
     this.#outbox = outbox
     this.#baseMs = config.viewChangeTimeoutMs
     this.#stepMaxMs = STEP_MAX * config.statusBusyMs
+    this.#inFlightMax = config.inFlightMax
   }
 
-  /** How long a request may wait here to be ordered, in milliseconds; infinite while nothing is known. */
+  /** How long the present request may wait here to be ordered, in milliseconds; infinite while nothing is known. */
   get allowedMs(): number {
     if (this.#votesMs === null) return Number.POSITIVE_INFINITY
-    return this.#leniency * (SLACK * this.#baseMs + VOTE_ROUNDS * this.#votesMs)
+    const rounds = this.#inTurnMs >= this.#sinceMs ? VOTE_ROUNDS.inTurn : VOTE_ROUNDS.atOnce
+    return this.#leniency * (SLACK * this.#baseMs + rounds * this.#votesMs)
+  }
+
+  get #sinceMs(): number {
+    return Math.max(this.#awaited?.sinceMs ?? this.#outbox.nowMs, this.#fromMs)
   }
 
   /**
@@ -78,8 +87,13 @@ export class PrimaryWatch {
     this.#steppedMs = nowMs
   }
 
-  /** At the end of each step: the oldest request that the primary did not order; null: none, or it cannot be judged now. */
-  watch(awaited: UnorderedRequest | null): void {
+  /**
+   * At the end of each step: the oldest request that the primary did not order; null: none, or it cannot be judged now.
+   * `isShared`: other clients are active, too, and the primary may know of it only by what is relayed [FS3].
+   */
+  watch(awaited: UnorderedRequest | null, { isShared }: { readonly isShared: boolean }): void {
+    // [NC2] With all slots open the primary gathers.
+    if (isShared || this.#acceptedMs.size >= this.#inFlightMax) this.#inTurnMs = this.#outbox.nowMs
     if (isSame(this.#awaited, awaited)) return
     this.#charge()
     if (this.#awaited === null) this.#fromMs = this.#outbox.nowMs
@@ -92,7 +106,7 @@ export class PrimaryWatch {
     const chargedMs = this.#debtAtMs
     this.#forgive()
     if (this.#awaited === null) return
-    const dueMs = Math.max(this.#awaited.sinceMs, this.#fromMs) + this.allowedMs
+    const dueMs = this.#sinceMs + this.allowedMs
     this.#debtMs += Math.max(0, nowMs - Math.max(dueMs, chargedMs))
   }
 
