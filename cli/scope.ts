@@ -69,6 +69,38 @@ async function run(cleanup: Cleanup): Promise<unknown[]> {
   }
 }
 
+/**
+ * Does work that has a scope of its own inside of another: what it deferred ends with it, or with the outer one if that
+ * ends first. An interruption of the outer one is one of both.
+ * @throws what went wrong at the end of the inner scope
+ */
+export async function withInnerScope<T>(outer: Scope, work: (scope: Scope) => Promise<T>): Promise<T> {
+  const scope = new Scope()
+  const abort = () => scope.abort()
+  let closing: Promise<unknown[]> | undefined
+  // Two who close at the same time would do so in any order: files before the processes that use them.
+  const close = () => {
+    closing ??= scope.close()
+    return closing
+  }
+  outer.defer(async () => {
+    // What went wrong is told once.
+    if (closing === undefined) throwFirst(await close())
+    else await closing
+  })
+  outer.signal.addEventListener('abort', abort)
+  try {
+    return await scope.run(work)
+  } finally {
+    outer.signal.removeEventListener('abort', abort)
+    throwFirst(await close())
+  }
+}
+
+function throwFirst([failure]: readonly unknown[]): void {
+  if (failure !== undefined) throw failure
+}
+
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 /** The first of the signals that ask a process to end. Later ones change nothing: cleaning up goes on. */

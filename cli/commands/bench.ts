@@ -77,8 +77,8 @@ export function define(command: Command, exit: (code: ExitCode) => void): void {
 
 transfer moves 1 between two random accounts; read asks for a balance; mixed is half transfers, 40% reads, and a few
 deposits and withdrawals. Latencies are those of calls that were answered; errors are calls that were not.
-After a primary was replaced for being slow (time, slow) replicas allow the next twice as much for ten minutes [NC10]: of
-several behaviours of --fault liar on one cluster, measure those two each on a cluster of its own.`,
+Each round of --fault liar has a new cluster: after a primary was replaced for being slow (time, slow) replicas allow the
+next twice as much for ten minutes [NC10].`,
     )
     .action(async (options: Given) => exit(await bench(options)))
 }

@@ -53,8 +53,8 @@ const EXPLANATION = `
 f replicas lie from the first event to the last while messages are lost and correct replicas crash and come back. Every
 run is checked as those of pbft simulate are: safety after each event; and once the network is healed every request is
 answered, and the correct replicas become equal, although the liars go on. view changes: views that a replica entered
-beyond the first, on the average. with a lie: seeds in which a liar had occasion to lie. cost: how much longer the same seeds take until the last request is answered than
-without liars, in simulated time.
+beyond the first, on the average. with a lie: seeds in which a liar had occasion to lie. cost: how much longer the same
+seeds take until the last request is answered than without liars, in simulated time.
 
 Exit codes: 0 no run failed, 1 some did, 2 the command was not understood.`
 

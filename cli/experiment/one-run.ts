@@ -8,7 +8,7 @@ import { connect } from '../../client/client.ts'
 import { DEFAULT_PARAMETERS } from '../../protocol/config.ts'
 import { sourcesOfCluster } from '../check/sources.ts'
 import type { ExperimentOptions } from '../commands/experiment.ts'
-import { Scope } from '../scope.ts'
+import { type Scope, withInnerScope } from '../scope.ts'
 import type { ExperimentFaults } from './fault-plan.ts'
 import { type Site, serve } from './site.ts'
 
@@ -30,43 +30,29 @@ export async function oneRun(
   outer: Scope,
   parts: OneRun,
 ): Promise<{ readonly result: RunResult; readonly isInMemory: boolean }> {
-  const scope = new Scope()
-  let closing: Promise<unknown[]> | undefined
-  // Two who close at the same time would do so in any order: files before the processes that use them.
-  const close = () => {
-    closing ??= scope.close()
-    return closing
-  }
-  outer.defer(async () => {
-    // What went wrong is told once.
-    if (closing === undefined) throwFirst(await close())
-    else await closing
-  })
   let keptAt: string | null = null
   const { options, iterations, run, faults } = parts
   const seed = options.seed + run - 1
-  try {
-    return await scope.run(async () => {
+  return withInnerScope(outer, async (scope) => {
+    try {
       const site = await serve(scope, {
         options,
         checkpointInterval: checkpointIntervalOf({ options, iterations }),
-        keep: () => keptAt !== null && !outer.signal.aborted,
+        keep: () => keptAt !== null && !scope.signal.aborted,
         seed,
         faults,
       })
       parts.onServing()
       keptAt = site.directory
-      const result = await measure(scope, { site, seed, signal: outer.signal, parts })
+      const result = await measure(scope, { site, seed, parts })
       if (result.verdict === 'pass') keptAt = null
       return { result: { ...result, directory: keptAt }, isInMemory: site.isInMemory }
-    })
-  } catch (error) {
-    if (keptAt !== null && !outer.signal.aborted)
-      process.stderr.write(`the cluster of this run is kept in ${keptAt}\n`)
-    throw error
-  } finally {
-    throwFirst(await close())
-  }
+    } catch (error) {
+      if (keptAt !== null && !scope.signal.aborted)
+        process.stderr.write(`the cluster of this run is kept in ${keptAt}\n`)
+      throw error
+    }
+  })
 }
 
 /** The same for all runs that are to be compared, so that crashes are the only difference. */
@@ -78,20 +64,10 @@ function checkpointIntervalOf({ options, iterations }: Pick<OneRun, 'options' | 
     : DEFAULT_PARAMETERS.checkpointInterval
 }
 
-function throwFirst([failure]: readonly unknown[]): void {
-  if (failure !== undefined) throw failure
-}
-
 async function measure(
   scope: Scope,
-  args: {
-    readonly site: Site
-    readonly seed: number
-    readonly signal: AbortSignal
-    readonly parts: OneRun
-  },
+  { site, seed, parts }: { readonly site: Site; readonly seed: number; readonly parts: OneRun },
 ): Promise<RunResult> {
-  const { site, seed, signal, parts } = args
   const { iterations, restarts, run, options, onProgress } = parts
   const bank = await connect({ cluster: site.files.own })
   scope.defer(() => bank.close())
@@ -105,7 +81,7 @@ async function measure(
       watch: Watch.of(site.files.observing),
       judge: () => judge(scope, site.directory),
       onProgress: (completed) => onProgress(completed, perSecond(completed)),
-      signal,
+      signal: scope.signal,
     },
   )
 }

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { InterruptedError } from '../../../cli/failure.ts'
-import { Scope, withScope } from '../../../cli/scope.ts'
+import { Scope, withInnerScope, withScope } from '../../../cli/scope.ts'
 
 test('what was started last is ended first, and the result is kept', async () => {
   const ended: string[] = []
@@ -87,4 +87,34 @@ test('work that finishes by itself: the first signal is its own to see, the seco
     { finishes: true },
   )
   await expect(broken).rejects.toBeInstanceOf(InterruptedError)
+})
+
+test('an inner scope ends before the outer work goes on, and what cannot be ended is told', async () => {
+  const ended: string[] = []
+  const failed = withScope(async (outer) => {
+    outer.defer(() => ended.push('outer'))
+    const result = await withInnerScope(outer, async (inner) => {
+      inner.defer(() => ended.push('inner'))
+      return 'done'
+    })
+    ended.push(`then ${result}`)
+    await withInnerScope(outer, async (inner) => inner.defer(() => Promise.reject(new Error('does not end'))))
+  })
+  await expect(failed).rejects.toThrow('does not end')
+  expect(ended).toEqual(['inner', 'then done', 'outer'])
+})
+
+test('an interruption is one of the inner scope, too, which ends before the rest', async () => {
+  const ended: string[] = []
+  const working = withScope(async (outer) => {
+    outer.defer(() => ended.push('outer'))
+    await withInnerScope(outer, async (inner) => {
+      inner.defer(() => ended.push('inner'))
+      process.emit('SIGINT')
+      expect(inner.signal.aborted).toBe(true)
+      return new Promise<never>(() => undefined)
+    })
+  })
+  await expect(working).rejects.toBeInstanceOf(InterruptedError)
+  expect(ended).toEqual(['inner', 'outer'])
 })
