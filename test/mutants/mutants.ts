@@ -331,6 +331,14 @@ export const MUTANTS: readonly Mutant[] = [
     tests: ['test/unit/core/primary-watch.test.ts'],
   },
   {
+    name: 'slow primary: it must order at once although all slots are open',
+    rule: 'NC10',
+    file: `${CORE}/primary-watch.ts`,
+    find: 'if (isShared || this.#acceptedMs.size >= this.#inFlightMax)',
+    replace: 'if (isShared)',
+    tests: ['test/unit/core/primary-watch.test.ts'],
+  },
+  {
     name: 'slow primary: nobody follows who gave the view up',
     rule: 'NC10',
     file: `${CORE}/views.ts`,
