@@ -190,6 +190,7 @@ export class ClientCore {
     if (!replicas.has(peer)) return
     replicas.up(peer)
     this.#lanes.sessionUp(peer)
+    this.#reads.sessionUp(peer)
   }
 
   #drain(): ClientEffect[] {

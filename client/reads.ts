@@ -88,10 +88,14 @@ export class Reads {
     const accounts = [...places.keys()]
     const resent = open.some(({ waiting }) => waiting.tries > 1)
     this.#inFlight.set(nonce, { nonce, accounts, sentMs: nowMs, resent, open })
-    const to = replicas.connected
-    if (to.length > 0) effects.push({ type: 'send', to, message: { type: 'read', nonce, accounts } })
+    this.#send(replicas.connected, { nonce, accounts })
     effects.push({ type: 'observe', what: { kind: 'read-sent', accounts: accounts.length } })
     effects.push({ type: 'set-timer', timer: `read:${nonce}`, ms: this.#latency.retryMs(1, deps.random()) })
+  }
+
+  #send(to: readonly ReplicaId[], { nonce, accounts }: Pick<InFlight, 'nonce' | 'accounts'>): void {
+    if (to.length === 0) return
+    this.#context.effects.push({ type: 'send', to, message: { type: 'read', nonce, accounts } })
   }
 
   /** Live calls in turn while their distinct accounts fit one READ; fills `places`. */
@@ -114,6 +118,11 @@ export class Reads {
     }
     this.#waiting = this.#waiting.slice(taken)
     return open
+  }
+
+  /** A new session has seen nothing of what is outstanding. */
+  sessionUp(peer: ReplicaId): void {
+    for (const { nonce, accounts } of this.#inFlight.values()) this.#send([peer], { nonce, accounts })
   }
 
   onReply(from: ReplicaId, reply: ReadReply, nowMs: number): void {

@@ -46,6 +46,17 @@ describe('[NC7] quorum reads', () => {
     expect(cluster.timers).toEqual(['deadline'])
   })
 
+  test('[NC7] sessions that come up later get what is outstanding: the first READ waits for no retry', () => {
+    const cluster = new FakeCluster({}, { sessions: false })
+    cluster.balances.set('A', { balance: 100n, version: 3 })
+    const call = cluster.core.read(['A'], LATE)
+    cluster.settle()
+    for (const id of [2, 0, 3]) cluster.sessionUp(id)
+    cluster.settle()
+    expect(valuesOf(cluster, call)).toEqual([{ account: 'A', balance: 100n, version: 3 }])
+    expect(cluster.sent.map(({ to }) => to)).toEqual([2, 0, 3])
+  })
+
   test('[NC7] calls of one turn share a READ', () => {
     const cluster = open()
     const calls = [['A'], ['B', 'A'], ['A']].map((accounts) => cluster.core.read(accounts, LATE))
