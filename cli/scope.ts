@@ -72,33 +72,32 @@ async function run(cleanup: Cleanup): Promise<unknown[]> {
 /**
  * Does work that has a scope of its own inside of another: what it deferred ends with it, or with the outer one if that
  * ends first. An interruption of the outer one is one of both.
- * @throws what went wrong at the end of the inner scope
  */
 export async function withInnerScope<T>(outer: Scope, work: (scope: Scope) => Promise<T>): Promise<T> {
   const scope = new Scope()
   const abort = () => scope.abort()
-  let closing: Promise<unknown[]> | undefined
+  let closing: Promise<void> | undefined
   // Two who close at the same time would do so in any order: files before the processes that use them.
   const close = () => {
-    closing ??= scope.close()
+    closing ??= closeAndTell(scope)
     return closing
   }
-  outer.defer(async () => {
-    // What went wrong is told once.
-    if (closing === undefined) throwFirst(await close())
-    else await closing
-  })
+  outer.defer(close)
+  if (outer.signal.aborted) abort()
   outer.signal.addEventListener('abort', abort)
   try {
     return await scope.run(work)
   } finally {
     outer.signal.removeEventListener('abort', abort)
-    throwFirst(await close())
+    await close()
   }
 }
 
-function throwFirst([failure]: readonly unknown[]): void {
-  if (failure !== undefined) throw failure
+/** What cannot be ended is told, and takes nothing away from what the work came to. */
+async function closeAndTell(scope: Scope): Promise<void> {
+  for (const failure of await scope.close()) {
+    process.stderr.write(`pbft: while stopping: ${failure instanceof Error ? failure.message : failure}\n`)
+  }
 }
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
@@ -132,17 +131,13 @@ export async function withScope<T>(
   })
   process.on('uncaughtException', reject)
   process.on('unhandledRejection', reject)
-  let failures: unknown[] = []
   try {
     return await Promise.race([scope.run(work), cut])
   } finally {
     cut.catch(() => undefined)
-    failures = await scope.close()
+    await closeAndTell(scope)
     stopListening()
     process.off('uncaughtException', reject)
     process.off('unhandledRejection', reject)
-    for (const failure of failures) {
-      process.stderr.write(`pbft: while stopping: ${failure instanceof Error ? failure.message : failure}\n`)
-    }
   }
 }

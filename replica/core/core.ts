@@ -151,7 +151,8 @@ export class ReplicaCore {
     const isJudge = mayJudge && hasRoom && !catchUp.isBehind
     const oldest = isJudge ? waiting.oldestUnordered() : null
     const awaited = oldest !== null && isReplica(clientOf(oldest.key)) ? null : oldest
-    watch.watch(awaited, { isShared: awaited !== null && batcher.isShared(clientOf(awaited.key)) })
+    const isShared = awaited !== null && batcher.isShared(clientOf(awaited.key))
+    watch.watch(awaited, { isShared, committedUpTo: execution.frontier })
     if (isJudge && watch.isTooSlow(views)) views.onPrimaryTooSlow()
   }
 

@@ -3,7 +3,7 @@ import type { CoreConfig } from './config.ts'
 import type { Outbox } from './outbox.ts'
 import type { NamedRequest, UnorderedRequest } from './waiting.ts'
 
-/** Ordering a request may take as long as the votes on a batch take here, twice that where requests wait for their turn, */
+/** So many times what the votes on a batch take here ordering a request may take, more where requests wait for their turn; */
 const VOTE_ROUNDS = { atOnce: 1, inTurn: 2 } as const
 /** and this part of T's first length on top: clients' packets come late to some, and processes pause. */
 const SLACK = 1 / 50
@@ -35,6 +35,8 @@ export class PrimaryWatch {
   #steppedMs = 0
   /** When the PRE-PREPAREs of this view that are not committed were accepted. */
   readonly #acceptedMs = new Map<Seq, number>()
+  /** The highest that this view's primary ordered; 0: none. */
+  #orderedUpTo = 0
   /** From accepting a batch to its being committed, smoothed; null before the first. It outlives views. */
   #votesMs: number | null = null
   #leniency = 1
@@ -91,9 +93,13 @@ export class PrimaryWatch {
    * At the end of each step: the oldest request that the primary did not order; null: none, or it cannot be judged now.
    * `isShared`: other clients are active, too, and the primary may know of it only by what is relayed [FS3].
    */
-  watch(awaited: UnorderedRequest | null, { isShared }: { readonly isShared: boolean }): void {
+  watch(
+    awaited: UnorderedRequest | null,
+    { isShared, committedUpTo }: { readonly isShared: boolean; readonly committedUpTo: Seq },
+  ): void {
     // [NC2] With all slots open the primary gathers.
-    if (isShared || this.#acceptedMs.size >= this.#inFlightMax) this.#inTurnMs = this.#outbox.nowMs
+    const isFull = this.#orderedUpTo - committedUpTo >= this.#inFlightMax
+    if (isShared || isFull) this.#inTurnMs = this.#outbox.nowMs
     if (isSame(this.#awaited, awaited)) return
     this.#charge()
     if (this.#awaited === null) this.#fromMs = this.#outbox.nowMs
@@ -119,6 +125,7 @@ export class PrimaryWatch {
   /** This view's primary ordered a batch. One that had no room for the rest gives each its full time again. */
   onAccepted(seq: Seq, { isFull }: { readonly isFull: boolean }): void {
     this.#acceptedMs.set(seq, this.#outbox.nowMs)
+    this.#orderedUpTo = Math.max(this.#orderedUpTo, seq)
     if (!isFull) return
     this.#charge()
     this.#fromMs = this.#outbox.nowMs
@@ -147,6 +154,7 @@ export class PrimaryWatch {
     this.#awaited = null
     this.#debtMs = 0
     this.#acceptedMs.clear()
+    this.#orderedUpTo = 0
   }
 
   /** Something became stable: time for what is slow to change, and what is below `upTo` is not measured any more. */

@@ -334,7 +334,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'slow primary: it must order at once although all slots are open',
     rule: 'NC10',
     file: `${CORE}/primary-watch.ts`,
-    find: 'if (isShared || this.#acceptedMs.size >= this.#inFlightMax)',
+    find: 'if (isShared || isFull)',
     replace: 'if (isShared)',
     tests: ['test/unit/core/primary-watch.test.ts'],
   },

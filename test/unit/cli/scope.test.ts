@@ -89,19 +89,34 @@ test('work that finishes by itself: the first signal is its own to see, the seco
   await expect(broken).rejects.toBeInstanceOf(InterruptedError)
 })
 
-test('an inner scope ends before the outer work goes on, and what cannot be ended is told', async () => {
+test('an inner scope ends before the outer work goes on; what cannot be ended takes no result and no error away', async () => {
   const ended: string[] = []
   const failed = withScope(async (outer) => {
     outer.defer(() => ended.push('outer'))
     const result = await withInnerScope(outer, async (inner) => {
       inner.defer(() => ended.push('inner'))
+      inner.defer(() => Promise.reject(new Error('does not end')))
       return 'done'
     })
     ended.push(`then ${result}`)
-    await withInnerScope(outer, async (inner) => inner.defer(() => Promise.reject(new Error('does not end'))))
+    await withInnerScope(outer, async (inner) => {
+      inner.defer(() => Promise.reject(new Error('does not end either')))
+      throw new Error('work failed')
+    })
   })
-  await expect(failed).rejects.toThrow('does not end')
+  await expect(failed).rejects.toThrow('work failed')
   expect(ended).toEqual(['inner', 'then done', 'outer'])
+})
+
+test('work that begins in an inner scope after the interruption knows of it', async () => {
+  const isAborted = withScope(
+    async (outer) => {
+      process.emit('SIGINT')
+      return withInnerScope(outer, async (inner) => inner.signal.aborted)
+    },
+    { finishes: true },
+  )
+  await expect(isAborted).resolves.toBe(true)
 })
 
 test('an interruption is one of the inner scope, too, which ends before the rest', async () => {

@@ -13,23 +13,24 @@ const EXCESS_MS = 4 * T_MS
 const ALLOWED_MS = 10 + 10
 const MINUTES_MS = 60_000
 const ALONE = { isGivenUp: false }
-const NOT_SHARED = { isShared: false }
 
 let outbox: Outbox
 let watch: PrimaryWatch
 let last: Seq
+let committedUpTo: Seq
 let awaited: UnorderedRequest | null
 
 beforeEach(() => {
   outbox = new Outbox()
   watch = new PrimaryWatch({ config: CONFIG, outbox })
   last = seq(0)
+  committedUpTo = seq(0)
   awaited = null
 })
 
 function waitsFor(key: number | null, sinceMs = outbox.nowMs): void {
   awaited = key === null ? null : { key, number: requestNumber(1), sinceMs }
-  watch.watch(awaited, NOT_SHARED)
+  watch.watch(awaited, { isShared: false, committedUpTo })
 }
 
 /** Time in which this replica runs. */
@@ -37,7 +38,7 @@ function pass(ms: number): void {
   for (let left = ms; left > 0; left -= CONFIG.statusBusyMs) {
     outbox.nowMs += Math.min(left, CONFIG.statusBusyMs)
     watch.onStep()
-    watch.watch(awaited, NOT_SHARED)
+    watch.watch(awaited, { isShared: false, committedUpTo })
   }
 }
 
@@ -47,6 +48,7 @@ function order({ votesMs = 10, isFull = false } = {}): void {
   waitsFor(null)
   pass(votesMs)
   watch.onCommitted(last)
+  committedUpTo = last
 }
 
 /** Requests one after the other, each ordered after `ms`. @returns how many until the primary was too slow, or `count` */
@@ -76,21 +78,33 @@ test('[NC10] what is allowed follows the time that votes take here', () => {
 
 test('[NC10] [NC2] who came while all slots were open may have had to wait for the votes on another batch, too', () => {
   order()
-  for (let slot = 1; slot <= CONFIG.inFlightMax; slot++) watch.onAccepted(seq(last + slot), { isFull: false })
+  for (let slot = 0; slot < CONFIG.inFlightMax; slot++) {
+    last = seq(last + 1)
+    watch.onAccepted(last, { isFull: false })
+  }
   waitsFor(1)
   pass(10)
-  for (let slot = 1; slot <= CONFIG.inFlightMax; slot++) watch.onCommitted(seq(last + slot))
-  last = seq(last + CONFIG.inFlightMax)
+  // Not by votes of this view: another replica proved it.
+  committedUpTo = last
+  pass(1)
   expect(watch.allowedMs).toBe(10 + 2 * 10)
   waitsFor(null)
   waitsFor(2, outbox.nowMs + 1)
   expect(watch.allowedMs).toBe(ALLOWED_MS)
 })
 
+test('[NC10] what was open in another view is not open in this one', () => {
+  order()
+  watch.onAccepted(seq(last + CONFIG.inFlightMax), { isFull: false })
+  watch.onViewEnd()
+  waitsFor(1)
+  expect(watch.allowedMs).toBe(ALLOWED_MS)
+})
+
 test('[NC10] [FS3] so may who asks beside other clients', () => {
   order()
   const shared = { key: 1, number: requestNumber(1), sinceMs: outbox.nowMs }
-  watch.watch(shared, { isShared: true })
+  watch.watch(shared, { isShared: true, committedUpTo })
   expect(watch.allowedMs).toBe(10 + 2 * 10)
 })
 
@@ -173,6 +187,7 @@ test('[NC10] a batch that was full had no room: the oldest gets its time again',
     waitsFor(1)
     pass(10)
     watch.onCommitted(last)
+    committedUpTo = last
   }
   expect(watch.isTooSlow(ALONE)).toBe(false)
 })
@@ -241,14 +256,14 @@ test('[NC10] a view that ends for another reason leaves the next primary what it
 
 test('[NC10] batches of a view that ended, or below the stable checkpoint, are not measured', () => {
   order()
-  watch.onAccepted(seq(7), { isFull: false })
-  watch.onAccepted(seq(9), { isFull: false })
-  watch.onStable(seq(8))
+  watch.onAccepted(seq(2), { isFull: false })
+  watch.onAccepted(seq(3), { isFull: false })
+  watch.onStable(seq(2))
   pass(400)
-  watch.onCommitted(seq(7))
+  watch.onCommitted(seq(2))
   expect(watch.allowedMs).toBe(ALLOWED_MS)
   watch.onViewEnd()
-  watch.onCommitted(seq(9))
+  watch.onCommitted(seq(3))
   expect(watch.allowedMs).toBe(ALLOWED_MS)
 })
 
