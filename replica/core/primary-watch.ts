@@ -3,9 +3,9 @@ import type { CoreConfig } from './config.ts'
 import type { Outbox } from './outbox.ts'
 import type { NamedRequest, UnorderedRequest } from './waiting.ts'
 
-/** So many times what the votes on a batch take here ordering a request may take, more where requests wait for their turn; */
+/** Ordering a request may take as long as so many rounds of votes on a batch here: at once, or where requests take turns. */
 const VOTE_ROUNDS = { atOnce: 1, inTurn: 2 } as const
-/** and this part of T's first length on top: clients' packets come late to some, and processes pause. */
+/** On top comes this part of T's first length: clients' packets come late to some, and processes pause. */
 const SLACK = 1 / 50
 /** So much of all time a primary may spend beyond that; */
 const EXCESS_SHARE = 1 / 10
