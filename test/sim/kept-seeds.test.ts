@@ -36,6 +36,13 @@ const KEPT_WITH_LIARS: readonly (readonly [
     'equivocation; lying-reads',
     'FS3',
     'a stale request that a liar ordered kept its lane from being heard',
+    null,
+  ],
+  [
+    101,
+    'equivocation; conflicting-votes',
+    'FS3',
+    'what seed 12 met, until clients sent READs again to sessions that came up',
     'stale request ordered',
   ],
   [20, 'equivocation; conflicting-votes', 'FS3', 'the same, in a window that nothing else filled', null],
