@@ -72,30 +72,45 @@ async function run(cleanup: Cleanup): Promise<unknown[]> {
 /**
  * Does work that has a scope of its own inside of another: what it deferred ends with it, or with the outer one if that
  * ends first. An interruption of the outer one is one of both.
+ * @throws what the work throws, or else what went wrong at the end of it
  */
 export async function withInnerScope<T>(outer: Scope, work: (scope: Scope) => Promise<T>): Promise<T> {
   const scope = new Scope()
   const abort = () => scope.abort()
-  let closing: Promise<void> | undefined
-  // Two who close at the same time would do so in any order: files before the processes that use them.
-  const close = () => {
-    closing ??= closeAndTell(scope)
+  let closing: Promise<unknown[]> | undefined
+  // Two who close at the same time would do so in any order: files before the processes that use them. What went wrong is
+  // told once.
+  const close = async () => {
+    if (closing !== undefined) {
+      await closing
+      return []
+    }
+    closing = scope.close()
     return closing
   }
-  outer.defer(close)
+  outer.defer(async () => throwFirst(await close()))
   if (outer.signal.aborted) abort()
   outer.signal.addEventListener('abort', abort)
+  let isDone = false
   try {
-    return await scope.run(work)
+    const result = await scope.run(work)
+    isDone = true
+    return result
   } finally {
+    const failures = await close()
     outer.signal.removeEventListener('abort', abort)
-    await close()
+    if (isDone) throwFirst(failures)
+    else tell(failures)
   }
 }
 
-/** What cannot be ended is told, and takes nothing away from what the work came to. */
-async function closeAndTell(scope: Scope): Promise<void> {
-  for (const failure of await scope.close()) {
+function throwFirst([failure, ...others]: readonly unknown[]): void {
+  tell(others)
+  if (failure !== undefined) throw failure
+}
+
+function tell(failures: readonly unknown[]): void {
+  for (const failure of failures) {
     process.stderr.write(`pbft: while stopping: ${failure instanceof Error ? failure.message : failure}\n`)
   }
 }
@@ -135,9 +150,10 @@ export async function withScope<T>(
     return await Promise.race([scope.run(work), cut])
   } finally {
     cut.catch(() => undefined)
-    await closeAndTell(scope)
+    const failures = await scope.close()
     stopListening()
     process.off('uncaughtException', reject)
     process.off('unhandledRejection', reject)
+    tell(failures)
   }
 }

@@ -85,22 +85,26 @@ export async function benchFaults(
   const total = new Tally()
   const rounds: Round[] = []
   let viewsBeyondRounds = 0
-  for (const plays of clustersOf(fault, options)) {
-    await withInnerScope(scope, async (inner) => {
-      const bench = await startBench(inner, { options, total })
-      const viewBefore = highestView(await reports(bench))
-      for (const play of plays) {
-        const done = await play(bench)
-        rounds.push(done)
-        bench.say(`${rounds.length}: ${JSON.stringify(done)}`)
-      }
-      const explained = fault === 'primary' ? plays.length : 0
-      viewsBeyondRounds += highestView(await reports(bench)) - viewBefore - explained
-    })
+  try {
+    for (const plays of clustersOf(fault, options)) {
+      await withInnerScope(scope, async (inner) => {
+        const bench = await startBench(inner, { options, total })
+        const viewBefore = highestView(await reports(bench))
+        for (const play of plays) {
+          const done = await play(bench)
+          rounds.push(done)
+          bench.say(`${rounds.length}: ${JSON.stringify(done)}`)
+        }
+        const explained = fault === 'primary' ? plays.length : 0
+        viewsBeyondRounds += highestView(await reports(bench)) - viewBefore - explained
+      })
+    }
+  } finally {
+    // What was measured is not lost to a cluster that fails, or cannot be ended.
+    if (rounds.length > 0 && !scope.signal.aborted)
+      print({ fault, rounds, viewsBeyondRounds, errors: total.errors }, options.json === true)
   }
-  const result: FaultResult = { fault, rounds, viewsBeyondRounds, errors: total.errors }
-  print(result, options.json === true)
-  return result.errors === 0 && (fault === 'liar' || result.viewsBeyondRounds <= 0) ? EXIT.pass : EXIT.fail
+  return total.errors === 0 && (fault === 'liar' || viewsBeyondRounds <= 0) ? EXIT.pass : EXIT.fail
 }
 
 /** A new cluster under load that is warm. */

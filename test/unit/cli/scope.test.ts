@@ -89,23 +89,45 @@ test('work that finishes by itself: the first signal is its own to see, the seco
   await expect(broken).rejects.toBeInstanceOf(InterruptedError)
 })
 
-test('an inner scope ends before the outer work goes on; what cannot be ended takes no result and no error away', async () => {
+test('an inner scope ends before the outer work goes on, also where the work failed, whose error is the one told', async () => {
   const ended: string[] = []
   const failed = withScope(async (outer) => {
     outer.defer(() => ended.push('outer'))
     const result = await withInnerScope(outer, async (inner) => {
       inner.defer(() => ended.push('inner'))
-      inner.defer(() => Promise.reject(new Error('does not end')))
       return 'done'
     })
     ended.push(`then ${result}`)
     await withInnerScope(outer, async (inner) => {
-      inner.defer(() => Promise.reject(new Error('does not end either')))
+      inner.defer(() => ended.push('second'))
+      inner.defer(() => Promise.reject(new Error('does not end')))
       throw new Error('work failed')
     })
   })
   await expect(failed).rejects.toThrow('work failed')
-  expect(ended).toEqual(['inner', 'then done', 'outer'])
+  expect(ended).toEqual(['inner', 'then done', 'second', 'outer'])
+})
+
+test('work in an inner scope that leaves something behind did not succeed', async () => {
+  const failed = withScope((outer) =>
+    withInnerScope(outer, async (inner) => inner.defer(() => Promise.reject(new Error('does not end')))),
+  )
+  await expect(failed).rejects.toThrow('does not end')
+})
+
+test('an interruption while an inner scope ends is still one of it', async () => {
+  const seen: boolean[] = []
+  await withScope(
+    (outer) =>
+      withInnerScope(outer, async (inner) => {
+        inner.defer(() => {
+          process.emit('SIGINT')
+          seen.push(inner.signal.aborted)
+        })
+      }),
+    { finishes: true },
+  )
+  expect(seen).toEqual([true])
 })
 
 test('work that begins in an inner scope after the interruption knows of it', async () => {
